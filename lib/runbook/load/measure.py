@@ -1,0 +1,96 @@
+"""A run in figures: second by second, by stage, in total. Pure functions on DataFrames; nothing is estimated from averages."""
+
+import numpy as np
+import pandas as pd
+
+from runbook.load.result import Run, in_flight, percentile, waited
+from runbook.load.scenario import arrivals, stage_at
+
+QUANTILES = {"p50": 50, "p95": 95, "p99": 99, "max": 100}
+DROPPED = "dropped: every place to wait was taken"
+
+
+def figures(requests: pd.DataFrame, dropped: int, planned: float, seconds: float) -> dict:
+    """The figures of a set of requests that arrived within ``seconds``.
+
+    Returns:
+        ``planned``, ``offered`` (started and dropped), ``achieved`` (answered well), all per second; ``requests``, ``failed`` (dropped
+        ones too) as counts, ``failed_share`` (0–1); ``p50``, ``p95``, ``p99``, ``max`` in ms.
+    """
+    good, offered, late = int((requests["error"] == "").sum()), len(requests) + dropped, waited(requests)
+    return {
+        "planned": planned / seconds, "offered": offered / seconds, "achieved": good / seconds, "requests": offered,
+        "failed": offered - good, "failed_share": (offered - good) / offered if offered else float("nan"),
+        **{name: percentile(late, q) for name, q in QUANTILES.items()},
+    }
+
+
+def totals(run: Run) -> dict:
+    """The figures of the whole run (see :func:`figures`), with ``seconds``; ``dropped`` arrivals; ``generator_cores`` in use at most."""
+    seconds = length(run)
+    whole = figures(run.requests, len(run.dropped), arrivals(run.scenario.stages, seconds), seconds)
+    return {"seconds": seconds, **whole, "dropped": len(run.dropped), "generator_cores": float(run.cpu["cores"].max())}
+
+
+def length(run: Run) -> float:
+    """Seconds that were measured: the scenario's, or until the last request of an interrupted run."""
+    return float(run.requests["start"].max()) if run.interrupted else float(run.scenario.seconds)
+
+
+def by_second(run: Run) -> pd.DataFrame:
+    """One row for each second of the run, counted by when a request arrived.
+
+    Columns: ``second``, ``stage``; ``planned``, ``offered``, ``achieved`` (good answers that *came back* in that second), ``failed``,
+    ``dropped`` (counts of a second, so: per second); ``p50``, ``p95``, ``p99``, ``max`` (ms); ``in_flight`` (requests waiting, mid-second).
+    """
+    seconds = range(int(np.ceil(length(run))))
+    requests = run.requests.assign(second=run.requests["start"].astype(int))
+    good = requests[requests["error"] == ""]
+    back = (good["start"] + good["took"]).astype(int).value_counts()
+    lost = run.dropped["at"].astype(int).value_counts()
+    groups = dict(tuple(requests.groupby("second")))
+    rows = []
+    for second in seconds:
+        stages = run.scenario.stages
+        planned = arrivals(stages, second + 1) - arrivals(stages, second)
+        f = figures(groups.get(second, requests.iloc[:0]), int(lost.get(second, 0)), planned, 1)
+        rows.append({"second": second, "stage": stage_at(stages, second), "planned": f["planned"], "offered": f["offered"],
+                     "achieved": int(back.get(second, 0)), "failed": f["failed"], "dropped": int(lost.get(second, 0)),
+                     **{name: f[name] for name in QUANTILES}})
+    table = pd.DataFrame(rows)
+    return table.assign(in_flight=in_flight(run.requests, table["second"] + 0.5).to_numpy())
+
+
+def by_stage(run: Run, settle: float = 0) -> pd.DataFrame:
+    """One row for each stage; the first ``settle`` seconds of each are left out, for queues of the stage before to drain.
+
+    Columns: ``stage``, ``from``, ``to`` (s), those of :func:`figures`, and ``good``: it kept the objective and was offered what was planned.
+    """
+    rows, clock = [], 0
+    for stage in run.scenario.stages:
+        begin, end = clock + min(settle, stage.seconds - 1), clock + stage.seconds
+        clock = end
+        inside = run.requests[run.requests["start"].between(begin, end, inclusive="left")]
+        lost = int(run.dropped["at"].between(begin, end, inclusive="left").sum())
+        planned = arrivals(run.scenario.stages, end) - arrivals(run.scenario.stages, begin)
+        row = figures(inside, lost, planned, end - begin)
+        rows.append({"stage": stage.name, "from": begin, "to": end, **row, "good": good(row, inside, run.scenario.objective)})
+    return pd.DataFrame(rows)
+
+
+def good(row: dict, requests: pd.DataFrame, objective) -> bool:
+    """Do these figures keep the objective? Nothing offered keeps it."""
+    if not row["requests"]:
+        return True
+    late = percentile(waited(requests), objective.percentile)
+    return bool(late <= objective.under_ms and row["failed_share"] <= objective.errors)
+
+
+def errors(run: Run) -> pd.DataFrame:
+    """Failures by kind: ``second``, ``kind``, ``requests``; only seconds with failures. Dropped arrivals are a kind too."""
+    failed = run.requests[run.requests["error"] != ""]
+    rows = pd.concat([
+        pd.DataFrame({"second": failed["start"].astype(int), "kind": failed["error"]}),
+        pd.DataFrame({"second": run.dropped["at"].astype(int), "kind": DROPPED}),
+    ])
+    return rows.value_counts(["second", "kind"]).rename("requests").reset_index().sort_values(["second", "kind"], ignore_index=True)

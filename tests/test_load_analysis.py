@@ -1,0 +1,82 @@
+"""Knee, reaction and recommendation, by tables."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from runbook import load
+from runbook.load import Objective
+
+OBJECTIVE = Objective(95, 400, 0.01)
+
+
+def stages(*rows):
+    return pd.DataFrame([{"stage": f"{rate}/s", "offered": float(rate), "requests": rate * 5, "failed": failed,
+                          "failed_share": failed / (rate * 5), "p95": p95, "good": good} for rate, p95, failed, good in rows])
+
+
+@pytest.mark.parametrize("table, rate, beyond, words", [
+    (stages((10, 50, 0, True), (20, 90, 0, True), (40, 900, 0, False)), 20, "40/s", "20 requests/s (40/s is too much: p95 900 ms)"),
+    (stages((10, 50, 0, True), (20, 90, 0, True)), 20, "", "20 requests/s or more"),
+    (stages((10, 900, 0, False), (20, 90, 0, True)), 0, "10/s", "not even 10/s is kept: p95 900 ms"),
+    (stages((10, 50, 0, True), (20, 900, 0, False), (40, 50, 0, True)), 10, "20/s", "10 requests/s (20/s is too much: p95 900 ms)"),
+    (stages((10, 50, 0, True), (20, 40, 9, False)), 10, "20/s", "10 requests/s (20/s is too much: 9 of 100 failed)"),
+])
+def test_the_knee(table, rate, beyond, words):
+    found = load.knee(table, OBJECTIVE)
+    assert (found.rate, found.beyond, str(found)) == (rate, beyond, words)
+
+
+def tier(*rows):
+    return pd.DataFrame(rows, columns=["at", "wanted", "ready", "cpu_m"])
+
+
+def seconds(p95):
+    return pd.DataFrame({"second": range(len(p95)), "p95": p95, "failed": 0, "achieved": 10.0})
+
+
+def test_the_reaction_to_a_step():
+    samples = tier((0, 1, 1, 50), (5, 1, 1, 50), (12, 3, 1, 200), (18, 3, 2, 300), (20, 3, 3, 300), (40, 1, 3, 90), (55, 1, 1, 50))
+    p95 = [50.0] * 5 + [900.0] * 15 + [60.0] * 15 + [50.0] * 25
+    r = load.reaction(samples, seconds(p95), OBJECTIVE, step=5, end=35)
+    assert (r.decided, r.ready, r.within, r.back, r.fewest, r.most) == (7, 15, 15, 20, 1, 3)
+
+
+def test_what_did_not_come_is_not_a_number():
+    r = load.reaction(tier((0, 1, 1, 50), (10, 1, 1, 60)), seconds([900.0] * 20), OBJECTIVE, step=5, end=15)
+    assert all(math.isnan(x) for x in (r.decided, r.ready, r.within, r.back)) and (r.fewest, r.most) == (1, 1)
+
+
+def test_one_quiet_second_in_between_is_not_within_the_objective():
+    p95 = [50.0] * 5 + [900.0, 50.0, 50.0, 900.0, 50.0, 50.0, 50.0]
+    assert load.reaction(tier((0, 1, 1, 9), (6, 2, 2, 9)), seconds(p95), OBJECTIVE, 5, 12).within == 4
+
+
+def test_cpu_for_a_request():
+    assert load.cpu_per_request(tier((0, 1, 1, 100), (1, 1, 1, 300), (9, 1, 1, 999)), seconds([1.0] * 9), 0, 2) == 20
+
+
+NOW = {"cpu_request_m": 100, "cpu_limit_m": 300, "memory_request_mib": 64, "memory_limit_mib": 128, "min": 1, "max": 4, "target": 60}
+MEASURED = {"knee_rate": 40, "replicas": 2, "cpu_at_knee_m": 183, "memory_mib": 33, "peak": 100, "quiet": 5, "growth": 0.3, "room_m": 1500}
+
+
+def recommended(**changes):
+    return load.recommend(NOW, **{**MEASURED, **changes}).set_index("setting")["recommended"].to_dict()
+
+
+def test_recommendations_follow_from_the_measurements():
+    assert recommended() == {"cpu_request_m": 190, "cpu_limit_m": 380, "memory_request_mib": 40, "memory_limit_mib": 128,
+                             "target": 75, "min": 1, "max": 7}
+
+
+def test_no_more_replicas_than_fit_and_the_reason_says_so():
+    assert recommended(room_m=400)["max"] == 2
+    table = load.recommend(NOW, **{**MEASURED, "room_m": 400})
+    assert "7 needed, 2 fit" in table.set_index("setting").loc["max", "because"]
+
+
+def test_what_is_right_already_stays():
+    now = recommended()
+    again = load.recommend(now, **MEASURED)
+    assert (again["now"] == again["recommended"]).all()
