@@ -1,0 +1,77 @@
+"""What must not be written into a report: secrets, and where on this machine things lie.
+
+Values are masked where output is made (:mod:`runbook.secrets`); this is the second net, for what a cell prints itself.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from runbook.secrets import MASK, SECRET_KEY
+
+#: Texts shorter than this are not looked for: they would blot out ordinary words.
+SHORTEST = 6
+
+
+def masked(parameters):
+    """Parameters with the value of every key that looks like a secret masked; anything else is handed back."""
+    if isinstance(parameters, dict):
+        return {key: MASK if SECRET_KEY.search(str(key)) and isinstance(value, str | int) and value not in ("", True, False)
+                else masked(value) for key, value in parameters.items()}
+    if isinstance(parameters, list):
+        return [masked(value) for value in parameters]
+    return parameters
+
+
+def secret_values(parameters) -> set[str]:
+    """The values that :func:`masked` masks."""
+    if isinstance(parameters, list):
+        return set().union(*(secret_values(value) for value in parameters))
+    if not isinstance(parameters, dict):
+        return set()
+    found = set()
+    for key, value in parameters.items():
+        if masked({key: value})[key] == MASK:
+            found.add(str(value))
+        else:
+            found |= secret_values(value)
+    return found
+
+
+class Hide:
+    """Replaces secrets of the environment and the parameters by a mask, and this machine's folders by what they are.
+
+    Args:
+        parameters: of the run.
+        root: the project's root, shown as ``.``.
+        environment: defaults to this process's.
+    """
+
+    def __init__(self, parameters: dict | None = None, root: Path | None = None, environment: dict | None = None):
+        environment = dict(os.environ) if environment is None else environment
+        secrets = secret_values(parameters or {}) | {v for k, v in environment.items() if SECRET_KEY.search(k)}
+        pairs = {value: MASK for value in secrets if len(value) >= SHORTEST}
+        pairs |= {path: "site-packages" for path in sys.path if path.endswith("site-packages")}
+        if root and len(str(root)) > 1:
+            pairs[str(root)] = "."
+        self._pairs = sorted(pairs.items(), key=lambda pair: -len(pair[0]))
+
+    def text(self, value: str) -> str:
+        """The text without them."""
+        for what, by in self._pairs:
+            value = value.replace(what, by)
+        return value
+
+    def value(self, value):
+        """The same through lists and dictionaries; values of image types are left as they are."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.value(item) for item in value]
+        if isinstance(value, dict):
+            return type(value)({key: item if str(key).startswith("image/") else self.value(item) for key, item in value.items()})
+        return value
+
+    def notebook(self, notebook):
+        """A copy of a notebook without them, in outputs, sources and metadata."""
+        return self.value(notebook)
