@@ -1,0 +1,271 @@
+"""The parameters of a site: one YAML file, keys grouped in sections, each a pydantic model.
+
+Unknown keys and wrong types are refused by name. Nothing is coerced: ``1.30`` is a number, ``"1.30"`` a version.
+"""
+
+import difflib
+import re
+from html import escape
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from runbook.errors import ParameterError
+from runbook.secrets import MASK, SECRET_KEY
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$")]
+#: No hyphen: ``<workspace>-<owner>`` then names one workspace only.
+Owner = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,19}$")]
+Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
+
+PATTERNS = {
+    Name.__metadata__[0].pattern: "small letters, digits and hyphens, beginning with a letter, at most 30",
+    Owner.__metadata__[0].pattern: "small letters and digits, beginning with a letter, at most 20, no hyphen",
+    Quantity.__metadata__[0].pattern: 'a Kubernetes quantity in quotes, such as "500m" or "2Gi"',
+    Cidr.__metadata__[0].pattern: 'a network, such as "100.64.85.0/24"',
+}
+
+
+class Section(BaseModel):
+    """A section of the parameters. Shows itself as a table in a notebook."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_default=True)
+
+    def _repr_html_(self) -> str:
+        given = self.model_fields_set
+        rows = "".join(
+            f"<tr><td><b>{name}</b></td><td>{escape(_shown(name, getattr(self, name)))}</td>"
+            f"<td><small>{'given' if name in given else 'default'}</small></td><td><small>{escape(info.description or '')}</small></td></tr>"
+            for name, info in type(self).model_fields.items())
+        return f"<table><tr><th>key</th><th>value</th><th></th><th>meaning</th></tr>{rows}</table>"
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{n}: {_shown(n, getattr(self, n))}" for n in type(self).model_fields)
+
+    __str__ = __repr__
+
+
+class K3s(Section):
+    """Step 01: the Kubernetes of this server. With ``kubeconfig`` given, that cluster is verified instead."""
+
+    version: str = Field("", description='release to install, such as "v1.xx.y+k3s1" (k3s.io); required to install')
+    installer: str = Field("https://get.k3s.io", description="where the installer script comes from")
+    installer_sha256: str = Field("", description="checksum of the installer that you have read; required to install")
+    node_name: str = Field("", description="name of the node; the host's name when empty")
+    tls_san: list[str] = Field([], description="further names and addresses in the API server's certificate")
+    write_kubeconfig_mode: str = Field("0600", description="mode of /etc/rancher/k3s/k3s.yaml")
+    disable: list[str] = Field([], description="packaged components to leave out, such as traefik")
+    min_cores: int = Field(2, ge=1, description="cores that the preflight asks for")
+    min_memory: Quantity = Field("2Gi", description="memory that the preflight asks for")
+    min_disk: Quantity = Field("10Gi", description="free disk that the preflight asks for")
+
+
+class Workspace(Section):
+    """One workspace: one user's IDE, Apache, MariaDB and PHP."""
+
+    name: Name
+    owner: Owner
+    repo: str = Field("", description="URL of a git repository to clone; empty for an empty workspace")
+    image: str = Field("", description="image of the main container; workspaces.image when empty")
+
+
+WorkspaceList = list[Workspace]  # named, because the key below is called list
+
+
+class Workspaces(Section):
+    """Steps 02 and 10: who gets which workspace, and of what."""
+
+    list: WorkspaceList = Field([Workspace(name="demo", owner="alice")], description="the workspaces")
+    image: str = Field("docker.io/library/php:8.2-apache", description="main container: any image with Apache and PHP")
+    mariadb_image: str = Field("docker.io/library/mariadb:11", description="the database beside it")
+    cpu: Quantity = Field("100m", description="CPU that a workspace's main container asks for")
+    memory: Quantity = Field("128Mi", description="memory that it asks for")
+    storage: Quantity = Field("1Gi", description="size of /workspace; home and database get as much")
+    timeout: int = Field(300, ge=10, le=3600, description="seconds that a workspace may take to be ready")
+
+    @model_validator(mode="after")
+    def _unique(self):
+        seen = set()
+        for w in self.list:
+            if (w.owner, w.name) in seen:
+                raise ValueError(f"workspace {w.name} of {w.owner} is listed twice")
+            seen.add((w.owner, w.name))
+        return self
+
+
+class Storage(Section):
+    """Step 03: where the users' data lie."""
+
+    class_name: Name = Field("runbook-retain", description="name of our StorageClass")
+
+
+class Docker(Section):
+    """Step 04: Docker inside the workspaces."""
+
+    mode: Literal["auto", "userns", "privileged", "none"] = Field("auto", description="how the daemon runs; auto probes, safest first")
+    allow_privileged: bool = Field(False, description="privileged containers are root on the host: only if you accept that")
+
+
+class Ingress(Section):
+    """Step 05: the names and certificates of the workspaces."""
+
+    domain: str = Field("auto", description="auto: a name made of the node's address, which needs no DNS")
+
+
+class Load(Section):
+    """Step 06: the load test and what it must show."""
+
+
+class Backup(Section):
+    """Step 20: copies of the users' data, elsewhere."""
+
+
+class Console(Section):
+    """Step 91: a console stuck on 127.0.0.1."""
+
+    namespace: str = Field("default", description="namespace of the console's Service")
+    service: str = Field("kotsadm", description="its Service")
+    port: Port = Field(8800, description="port to reach it on")
+    target_port: Port = Field(3000, description="port of the Service")
+    allow: Cidr = Field("100.64.85.0/24", description="the only network that may")
+    listen: str = Field("", description="address to listen on; empty: the server's own in that network, else 0.0.0.0")
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "k3s": K3s, "workspaces": Workspaces, "storage": Storage, "docker": Docker, "ingress": Ingress, "load": Load,
+    "backup": Backup, "console": Console,
+}
+
+
+class Site(Section):
+    """The keys on top of a parameter file."""
+
+    name: Name = Field("rehearsal", description="name of the site; in the names of its runs")
+    target: Annotated[str, StringConstraints(pattern=r"^(rehearsal|local)$")] = Field("rehearsal", description="rehearsal or local (this server)")
+    mode: Literal["plan", "apply"] = Field("plan", description="plan shows what would change, apply changes it")
+    kubeconfig: str = Field("", description="path of a cluster's kubeconfig; empty: the k3s that step 01 installs")
+    confirm: str = Field("", description="the site's name, typed, where a step deletes")
+
+
+PATTERNS[r"^(rehearsal|local)$"] = "rehearsal or local"
+
+
+def section(name: str, value: dict | None = None) -> Section:
+    """One section, its defaults filled in.
+
+    Args:
+        name: ``"workspaces"``.
+        value: what the parameters say; empty for the defaults alone.
+
+    Raises:
+        ParameterError: unknown key (the nearest known one is named), wrong type or value.
+    """
+    return _validated(SECTIONS[name], {} if value is None else value, name)
+
+
+def validate(site: dict) -> dict:
+    """Check all parameters of a site; hand them back unchanged. Raises ParameterError naming the section and key."""
+    known = [*Site.model_fields, *SECTIONS]
+    for key in site:
+        if key not in known:
+            raise ParameterError(f"parameters: unknown section or key {key!r}{_nearest(key, known)}", do=f"use one of {', '.join(known)}")
+    _validated(Site, {k: v for k, v in site.items() if k in Site.model_fields}, "")
+    for key in SECTIONS.keys() & site.keys():
+        section(key, site[key])
+    return site
+
+
+def load_file(path: str | Path) -> dict:
+    """Read a site's YAML. Raises ParameterError if it is missing, not YAML, not a mapping or says a key twice."""
+    try:
+        text = Path(path).expanduser().read_text()
+    except OSError as error:
+        raise ParameterError(f"parameter file {path}: {error.strerror}", do="give the path of a YAML file, such as params/server.yaml") from None
+    try:
+        loaded = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ParameterError(f"parameter file {path}: {' '.join(str(error).split())}", do="mend the YAML at that place") from None
+    if not isinstance(loaded, dict) and loaded is not None:
+        raise ParameterError(f"parameter file {path}: a mapping of sections is expected, not {type(loaded).__name__}", do="see params/server.yaml")
+    return loaded or {}
+
+
+def override(site: dict, assignment: str) -> dict:
+    """A copy of the parameters with ``section.key=value`` set. Text stays text: ``k3s.version=1.30`` is not a number.
+
+    Values of other keys are read as YAML: ``docker.allow_privileged=true``, ``workspaces.list=[{name: a, owner: b}]``.
+    """
+    path, equals, text = assignment.partition("=")
+    *above, key = path.split(".")
+    if not equals or not all((*above, key)) or len(above) > 1:
+        raise ParameterError(f"-p {assignment}: section.key=value is expected", do="for example -p workspaces.cpu=200m")
+    model = SECTIONS.get(above[0]) if above else Site
+    info = model.model_fields.get(key) if model else None
+    is_text = info is not None and isinstance(info.default, str)
+    value = text if is_text else yaml.load(text, Loader=_Loader)
+    inner = {**site.get(above[0], {}), key: value} if above else value
+    return {**site, (above[0] if above else key): inner}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people mean it: a key said twice is an error."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
+    seen = set()
+    for key, _ in node.value:
+        if key.value in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is given twice", key.start_mark)
+        seen.add(key.value)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _validated(model: type[Section], value: Any, where: str):
+    if not isinstance(value, dict):
+        raise ParameterError(f"{where}: a mapping of keys is expected, not {type(value).__name__}", do="see the reference table in the README")
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise _refusal(model, error, where) from None
+
+
+def _refusal(model: type[Section], error: ValidationError, where: str) -> ParameterError:
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in ((where,) if where else ()) + first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _keys_at(model, first["loc"][:-1])
+        return ParameterError(f"parameters: unknown key {path}{_nearest(str(first['loc'][-1]), known)}", do=f"use one of {', '.join(known)}")
+    message = PATTERNS.get(first.get("ctx", {}).get("pattern", ""), "") or first["msg"].removeprefix("Value error, ")
+    got = "" if first["type"] in ("missing", "value_error") else f" (got {_shown(str(first['loc'][-1]), first['input'])!r})"
+    return ParameterError(f"parameters: {path}: {message}{got}", do="mend this key; the README's table says what it takes")
+
+
+def _keys_at(model: type[BaseModel], loc: tuple) -> list[str]:
+    for part in loc:
+        if isinstance(part, str) and part in model.model_fields:
+            inner = model.model_fields[part].annotation
+            arguments = [a for a in (inner, *getattr(inner, "__args__", ())) if isinstance(a, type) and issubclass(a, BaseModel)]
+            model = arguments[0] if arguments else model
+    return list(model.model_fields)
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(re.sub(r"[-\s]", "_", key.lower()), known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _shown(key: str, value: Any) -> str:
+    if SECRET_KEY.search(key) and value:
+        return MASK
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_shown(key, v) for v in value) or "(none)"
+    if isinstance(value, BaseModel):
+        return " ".join(f"{k}={v}" for k, v in value.model_dump().items() if v not in ("", [], {}))
+    return str(value) if value != "" else "(none)"
