@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 import papermill
-from nbclient.exceptions import DeadKernelError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 
@@ -44,9 +44,15 @@ class _Keeper(NotebookExecutionManager):
             self.nb = kwargs["nb"]
         self.last_save_time = self.now()
         try:
-            save(self.hide.notebook(self.nb), self.path)
+            save(self.hide.notebook(self.nb), self.path, durable=False)
         except atomic.NotWritten as error:
             self.failed = self.failed or error
+
+    def notebook_complete(self, **kwargs):
+        """As papermill's, but what was not run stays pending: papermill 2.7 notes it as completed."""
+        self.end_time = self.now()
+        self.nb.metadata.papermill.update(end_time=self.end_time.isoformat(), duration=(self.end_time - self.start_time).total_seconds())
+        self.save()
 
 
 class _Client(PapermillNotebookClient):
@@ -78,6 +84,11 @@ class _Client(PapermillNotebookClient):
             self._stopper.limit(self._cell_timeout, "the cell")
         try:
             return super().execute_cell(cell, cell_index, **kwargs)
+        except CellExecutionError:
+            raise  # papermill notes it
+        except Exception:
+            self.nb_man.cell_exception(cell, cell_index)
+            raise
         finally:
             self._stopper.limit(0, "")
 
@@ -102,9 +113,9 @@ class _Engine(NBClientEngine):
 papermill_engines.register("runbook", _Engine)
 
 
-def save(notebook, path: Path) -> None:
-    """Write a notebook whole or not at all."""
-    atomic.write_text(path, nbformat.writes(notebook) + "\n")
+def save(notebook, path: Path, *, durable: bool = True) -> None:
+    """Write a notebook whole or not at all; see :func:`runbook.journal.atomic.write_bytes`."""
+    atomic.write_text(path, nbformat.writes(notebook) + "\n", durable=durable)
 
 
 def prepare(source: Path, parameters: dict):

@@ -12,6 +12,10 @@ from runbook.journal.judge import FAILED, INTERRUPTED, NOT_RUN, OK, judge
 from runbook.journal.stop import Stopper, end_children, on_signals
 
 
+#: Of a step whose runner is gone.
+ENDED = "the runner ended before the step did (killed, or its disk was full); what the cell did until then is not known"
+
+
 @dataclass(frozen=True)
 class Run:
     """What a run left: its folder, its record, and the signal that stopped it (0 for none)."""
@@ -46,15 +50,19 @@ def execute(steps: list[books.Step], parameters: dict, reports: Path, progress, 
     run = record.start(parameters, steps, root=paths.root(), started=started, resumed_from=resumed_from)
     hide = Hide(parameters, paths.root())
     with on_signals(stopper):
+        result = OK
         for i, step in enumerate(steps):
+            if stopper.kind:
+                result = INTERRUPTED
+                break
             run["running"] = step.name
             record.write(run, folder)
             progress.step(step, i + 1, len(steps))
             run["steps"][i] = _step(step, run, folder, parameters, hide, stopper, progress, cell_timeout)
             progress.ended(run["steps"][i])
-            if run["steps"][i]["outcome"] != OK:
+            result = run["steps"][i]["outcome"]
+            if result != OK:
                 break
-        result = run["steps"][i]["outcome"] if steps else OK
         final = close(folder, run, result)
         index.write(reports)
     return Run(final, run, stopper.signal)
@@ -118,7 +126,7 @@ def _settle(folder: Path) -> Path | None:
         if step["notebook"] == running and step["outcome"] == NOT_RUN and path.exists():
             book = nbformat.read(path, as_version=4)
             hide = Hide(run["parameters"], paths.root())
-            verdict = judge(book, stopped=INTERRUPTED, reason="the runner was killed; what the cell did until then is not known")
+            verdict = judge(book, stopped=INTERRUPTED, reason=ENDED)
             record.learn(run, book)
             seconds = sum(cell.metadata.get("papermill", {}).get("duration") or 0 for cell in book.cells)
             run["steps"][i] = keep(step["notebook"], step["title"], book, verdict, seconds, folder, hide)

@@ -4,11 +4,14 @@ Values are masked where output is made (:mod:`runbook.secrets`); this is the sec
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
-from runbook.secrets import MASK, SECRET_KEY
+from runbook.secrets import MASK
 
+#: Names whose values are masked.
+LOOKS_SECRET = re.compile(r"passw|passphrase|secret|token|credential|(^|[_.-])((api|private|access|encryption)[_-]?)?key$", re.IGNORECASE)
 #: Texts shorter than this are not looked for: they would blot out ordinary words.
 SHORTEST = 6
 
@@ -16,7 +19,7 @@ SHORTEST = 6
 def masked(parameters):
     """Parameters with the value of every key that looks like a secret masked; anything else is handed back."""
     if isinstance(parameters, dict):
-        return {key: MASK if SECRET_KEY.search(str(key)) and isinstance(value, str | int) and value not in ("", True, False)
+        return {key: MASK if LOOKS_SECRET.search(str(key)) and isinstance(value, str | int) and value not in ("", True, False)
                 else masked(value) for key, value in parameters.items()}
     if isinstance(parameters, list):
         return [masked(value) for value in parameters]
@@ -49,17 +52,17 @@ class Hide:
 
     def __init__(self, parameters: dict | None = None, root: Path | None = None, environment: dict | None = None):
         environment = dict(os.environ) if environment is None else environment
-        secrets = secret_values(parameters or {}) | {v for k, v in environment.items() if SECRET_KEY.search(k)}
-        pairs = {value: MASK for value in secrets if len(value) >= SHORTEST}
-        pairs |= {path: "site-packages" for path in sys.path if path.endswith("site-packages")}
-        if root and len(str(root)) > 1:
-            pairs[str(root)] = "."
-        self._pairs = sorted(pairs.items(), key=lambda pair: -len(pair[0]))
+        secrets = secret_values(parameters or {}) | {v for k, v in environment.items() if LOOKS_SECRET.search(k)}
+        places = {path: "site-packages" for path in sys.path if path.endswith("site-packages")}
+        places |= {sys.prefix: "(python)", os.path.expanduser("~"): "~"} | ({str(root): "."} if root else {})
+        patterns = [(re.escape(value), MASK) for value in secrets if len(value) >= SHORTEST]
+        patterns += [(re.escape(path) + r"(?![\w-])", by) for path, by in places.items() if len(path) > 1 and path not in ("/usr", "~")]
+        self._pairs = [(re.compile(what), by) for what, by in sorted(patterns, key=lambda pair: -len(pair[0]))]
 
     def text(self, value: str) -> str:
         """The text without them."""
         for what, by in self._pairs:
-            value = value.replace(what, by)
+            value = what.sub(by, value)
         return value
 
     def value(self, value):

@@ -48,7 +48,8 @@ def judge(notebook, *, stopped: str = "", reason: str = "", error: BaseException
     if stopped:
         return Verdict(FAILED, reason, do="see what it waited for, or give a longer --cell-timeout", cell=last)
     refuted = [claim for claim in records(notebook, "claim") if claim.get("outcome") == "refuted"]
-    failed = [(i, output) for i, cell in cells for output in cell.outputs if output.output_type == "error"]
+    failed = [(i, output) for i, cell in cells for output in cell.outputs if output.output_type == "error"
+              and "raises-exception" not in cell.metadata.get("tags", [])]
     if refuted:
         claim = refuted[0]
         return Verdict(FAILED, f"refuted: {claim['claim']}", claim.get("reason", ""), claim.get("fix", ""), claim["cell"])

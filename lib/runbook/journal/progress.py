@@ -32,6 +32,7 @@ class Progress(Watcher):
 
     def __init__(self, console: Console, expected: dict[str, float]):
         self.console, self.expected = console, expected
+        console.soft_wrap = True
         self._live, self._step, self._where, self._since, self._heading = None, None, "", 0.0, ""
 
     def step(self, step, index: int, count: int) -> None:
@@ -43,7 +44,7 @@ class Progress(Watcher):
             self._live = Live(get_renderable=self._line, console=self.console, transient=True, refresh_per_second=4)
             self._live.start()
         else:
-            self.console.print(f"[{index}/{count}] {step.number} {step.title}{self._expects}", markup=False, highlight=False)
+            self._say(f"[{index}/{count}] {step.number} {step.title}{self._expects}")
 
     def cell(self, notebook, index: int) -> None:
         """A cell begins; elsewhere than on a terminal, each heading is told once."""
@@ -51,7 +52,7 @@ class Progress(Watcher):
         heading = books.headings(notebook)[index]
         self._where = f"cell {code.index(index) + 1}/{len(code)} · {heading}"
         if not self._live and heading != self._heading:
-            self.console.print(f"      {self._where} · {seconds(time.monotonic() - self._since)}", markup=False, highlight=False)
+            self._say(f"      {self._where} · {seconds(time.monotonic() - self._since)}")
         self._heading = heading
 
     def ended(self, entry: dict) -> None:
@@ -62,13 +63,16 @@ class Progress(Watcher):
         mark, colour = MARKS[entry["outcome"]]
         line = Text.assemble((f"{mark} ", colour), (f"{entry['notebook'][:2]} {entry['title']}", "bold"),
                              (f"  {seconds(entry['duration_s'])}", "dim"), (told(entry), "dim"))
-        self.console.print(line, highlight=False)
+        self._say(line)
         if entry["reason"]:
-            self.console.print(Text(f"  {entry['reason']}", colour), highlight=False)
+            self._say(Text(f"  {entry['reason']}", colour))
         if entry["do"]:
-            self.console.print(Text(f"  Do this: {entry['do']}"), highlight=False)
+            self._say(f"  Do this: {entry['do']}")
         if entry["fix"]:
-            self.console.print(Text(f"  See: {entry['fix']}.ipynb"), highlight=False)
+            self._say(f"  See: {entry['fix']}.ipynb")
+
+    def _say(self, line) -> None:
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _line(self) -> Text:
         gone = seconds(time.monotonic() - self._since)

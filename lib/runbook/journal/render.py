@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import nbformat
+import yaml
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markupsafe import Markup
 from nbconvert import HTMLExporter
@@ -42,7 +43,7 @@ def when(iso: str) -> str:
 def environment() -> Environment:
     """Jinja2 with our templates and filters."""
     made = Environment(loader=FileSystemLoader([TEMPLATES, TEMPLATES / "step"]), autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True)
-    made.filters.update(seconds=seconds, when=when)
+    made.filters.update(seconds=seconds, when=when, yaml=lambda value: yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
     made.globals.update(common())
     return made
 
