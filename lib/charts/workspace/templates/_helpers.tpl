@@ -22,7 +22,56 @@ runbook/workspace: {{ .Release.Name | quote }}
 {{- .Values.existingSecret | default .Release.Name -}}
 {{- end -}}
 
-{{/* The folder that the person works in. */}}
+{{- define "workspace.home" -}}
+{{- printf "/home/%s" .Values.user.name -}}
+{{- end -}}
+
+{{/* Where the repository lies, or the example page. */}}
 {{- define "workspace.folder" -}}
-{{- printf "/workspace/%s" .Release.Name -}}
+{{- printf "/workspace/%s" (.Values.checkoutLocation | default .Release.Name) -}}
+{{- end -}}
+
+{{/* What the IDE opens and Apache serves. */}}
+{{- define "workspace.location" -}}
+{{- if .Values.workspaceLocation -}}
+{{- printf "/workspace/%s" .Values.workspaceLocation -}}
+{{- else -}}
+{{- include "workspace.folder" . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Hosts. An owner has no hyphen, so <workspace>-<owner> and <port>-<workspace>-<owner> are each read one way only. */}}
+{{- define "workspace.host" -}}
+{{- printf "%s-%s.ws.%s" .Release.Name (include "workspace.owner" .) .Values.domain -}}
+{{- end -}}
+
+{{- define "workspace.keeper.enabled" -}}
+{{- if .Values.ide.enabled -}}true{{- end -}}
+{{- end -}}
+
+{{/* Bare: no rights but the process's own. */}}
+{{- define "workspace.unprivileged" -}}
+runAsUser: {{ .Values.user.uid }}
+runAsGroup: {{ .Values.user.gid }}
+runAsNonRoot: true
+allowPrivilegeEscalation: false
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* What every process of the workspace, and those that prepare it, find in their environment. */}}
+{{- define "workspace.env" -}}
+- {name: HOME, value: {{ include "workspace.home" . }}}
+- {name: USER, value: {{ .Values.user.name }}}
+- {name: WORKSPACE_NAME, value: {{ .Release.Name | quote }}}
+- {name: WORKSPACE_OWNER, value: {{ include "workspace.owner" . | quote }}}
+- {name: WORKSPACE_FOLDER, value: {{ include "workspace.folder" . | quote }}}
+- {name: WORKSPACE_REPO, value: {{ .Values.repo.url | quote }}}
+{{- end -}}
+
+{{/* The password of the repository, where there is one. */}}
+{{- define "workspace.git.env" -}}
+{{- if .Values.repo.secret }}
+- {name: GIT_ASKPASS, value: /opt/runbook/askpass.sh}
+{{- end }}
+- {name: GIT_TERMINAL_PROMPT, value: "0"}
 {{- end -}}
