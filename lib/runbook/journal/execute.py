@@ -115,10 +115,12 @@ def _settle(folder: Path) -> Path | None:
     folders.lock(folder)
     end_children(folders.stem(folder))
     run = record.read(folder)
-    if run is None:  # killed before anything was noted
+    if run is None or run["result"] == "draft":  # killed before anything was noted, or done
         (folder / folders.LOCK).unlink(missing_ok=True)
         if not any(folder.iterdir()):
             folder.rmdir()
+        elif run:
+            folders.finish(folder, "draft")
         return None
     running, result = run.get("running", ""), INTERRUPTED
     for i, step in enumerate(run["steps"]):

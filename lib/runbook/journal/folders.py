@@ -82,6 +82,6 @@ def stale(reports: Path) -> list[Path]:
 
 
 def runs(reports: Path) -> list[Path]:
-    """The folders of finished runs, newest first."""
-    return sorted((path.parent for path in reports.glob("[0-9]*/run.json") if STEM.match(path.parent.name)),
+    """The folders of finished runs, newest first; drafts are none."""
+    return sorted((path.parent for path in reports.glob("[0-9]*/run.json") if STEM.match(path.parent.name) and not path.parent.name.endswith("-draft")),
                   key=lambda folder: folder.name, reverse=True)
