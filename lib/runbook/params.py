@@ -19,6 +19,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,28}[a-z0-9]
 #: No hyphen: ``<workspace>-<owner>`` then names one workspace only.
 Owner = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,19}$")]
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
+#: A password in the URL would end up in reports; it belongs in a Secret.
+Repository = Annotated[str, StringConstraints(pattern=r"^((https?|ssh|git)://([A-Za-z0-9._-]+@)?[^\s:@/]+(:[0-9]+)?/[^\s]+|[A-Za-z0-9._-]+@[^\s:/]+:[^\s]+)?$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
 
@@ -26,6 +28,7 @@ PATTERNS = {
     Name.__metadata__[0].pattern: "small letters, digits and hyphens, beginning with a letter, at most 30",
     Owner.__metadata__[0].pattern: "small letters and digits, beginning with a letter, at most 20, no hyphen",
     Quantity.__metadata__[0].pattern: 'a Kubernetes quantity in quotes, such as "500m" or "2Gi"',
+    Repository.__metadata__[0].pattern: "a URL that git clone takes (https, http, ssh or git), without a password in it",
     Cidr.__metadata__[0].pattern: 'a network, such as "100.64.85.0/24"',
 }
 
@@ -69,8 +72,19 @@ class Workspace(Section):
 
     name: Name
     owner: Owner
-    repo: str = Field("", description="URL of a git repository to clone; empty for an empty workspace")
-    image: str = Field("", description="image of the main container; workspaces.image when empty")
+    repo: Repository = Field("", description="URL of a git repository to clone; empty for an empty workspace")
+    ref: str = Field("", pattern=r"^([A-Za-z0-9_][A-Za-z0-9._/-]*)?$", description="branch or tag; the repository's own when empty")
+    git_secret: str = Field("", description="Secret of the owner's namespace with username and password, for a repository that asks")
+    image: str = Field("", description="image of the main container; empty: .gitpod.yml's, else workspaces.image")
+
+
+class Quota(Section):
+    """What one owner may use; the sum over the owner's workspaces."""
+
+    workspaces: int = Field(3, ge=1, le=100, description="workspaces of one owner")
+    cpu: Quantity = Field("2", description="CPU that they may ask for together")
+    memory: Quantity = Field("4Gi", description="memory that they may ask for together")
+    storage: Quantity = Field("30Gi", description="size of all their volumes together")
 
 
 WorkspaceList = list[Workspace]  # named, because the key below is called list
@@ -80,11 +94,23 @@ class Workspaces(Section):
     """Steps 02 and 10: who gets which workspace, and of what."""
 
     list: WorkspaceList = Field([Workspace(name="demo", owner="alice")], description="the workspaces")
-    image: str = Field("docker.io/library/php:8.2-apache", description="main container: any image with Apache and PHP")
+    image: str = Field("docker.io/library/php:8.2-apache", description="main container: any image; with Apache and PHP by default")
     mariadb_image: str = Field("docker.io/library/mariadb:11", description="the database beside it")
-    cpu: Quantity = Field("100m", description="CPU that a workspace's main container asks for")
-    memory: Quantity = Field("128Mi", description="memory that it asks for")
-    storage: Quantity = Field("1Gi", description="size of /workspace; home and database get as much")
+    ide_image: str = Field("docker.io/codercom/code-server:4", description="the IDE beside it: an image of code-server")
+    ide: Literal["auto", "image", "copy", "none"] = Field("auto", description="how the IDE gets there; auto asks the nodes")
+    adminer: bool = Field(False, description="Adminer beside the database, reached through the IDE")
+    adminer_image: str = Field("docker.io/library/adminer:5", description="its image")
+    document_root: str = Field("", description="folder that Apache serves, below what the IDE opens")
+    cpu: Quantity = Field("50m", description="CPU that a workspace's main container asks for")
+    memory: Quantity = Field("256Mi", description="memory that it asks for")
+    cpu_limit: Quantity = Field("2", description="CPU that it may use at most")
+    memory_limit: Quantity = Field("2Gi", description="memory that it may use at most")
+    storage: Quantity = Field("2Gi", description="size of /workspace")
+    home: Quantity = Field("1Gi", description="size of the home folder")
+    database: Quantity = Field("1Gi", description="size of the database's volume")
+    idle_stop: int = Field(3600, ge=0, description="seconds without anybody in the IDE after which a workspace stops itself; 0: never")
+    init_limit: int = Field(600, ge=1, description="seconds after which an init task that has not ended is taken for endless")
+    quota: Quota = Field(Quota(), description="what one owner may use")
     timeout: int = Field(300, ge=10, le=3600, description="seconds that a workspace may take to be ready")
 
     @model_validator(mode="after")
@@ -94,6 +120,8 @@ class Workspaces(Section):
             if (w.owner, w.name) in seen:
                 raise ValueError(f"workspace {w.name} of {w.owner} is listed twice")
             seen.add((w.owner, w.name))
+        if 0 < self.idle_stop < 120:
+            raise ValueError("idle_stop: code-server notes activity once a minute, so at least 120 (or 0: never)")
         return self
 
 
@@ -116,8 +144,73 @@ class Ingress(Section):
     domain: str = Field("auto", description="auto: a name made of the node's address, which needs no DNS")
 
 
+class LoadStage(Section):
+    """A stretch of a load test."""
+
+    name: str = Field(min_length=1, description="as it stands in tables and graphs")
+    seconds: int = Field(ge=1, le=3600, description="how long")
+    rate: int = Field(ge=0, le=100_000, description="requests that arrive each second")
+    ramp: bool = Field(False, description="grow evenly from the stage before, instead of jumping to the rate")
+
+
+class LoadObjective(Section):
+    """What counts as good."""
+
+    percentile: float = Field(95, ge=1, le=100, description="of the latencies")
+    under_ms: float = Field(500, gt=0, description="milliseconds that it may take at most")
+    errors: float = Field(0.01, ge=0, lt=1, description="share of requests that may fail")
+
+
+LoadStages = list[LoadStage]
+LOAD_STAGES = [
+    LoadStage(name="quiet", seconds=20, rate=2), LoadStage(name="ramp", seconds=20, rate=30, ramp=True),
+    LoadStage(name="plateau", seconds=60, rate=30), LoadStage(name="spike", seconds=15, rate=45),
+    LoadStage(name="quiet again", seconds=150, rate=2),
+]
+
+
 class Load(Section):
-    """Step 06: the load test and what it must show."""
+    """Step 06: the tier that is scaled, the load test, and what it must show."""
+
+    namespace: Name = Field("lamp", description="namespace of the tier")
+    release: Name = Field("lamp", description="its Helm release")
+    image: str = Field("docker.io/library/php:8.2-apache", description="an image with Apache and PHP, or with your site in it")
+    demo: bool = Field(True, description="serve the chart's pages, one of which uses CPU, instead of those in the image")
+    cpu_request: Quantity = Field("100m", description="CPU that each replica requests; the autoscaler reckons in shares of it")
+    cpu_limit: Quantity = Field("400m", description="CPU that each replica may use")
+    memory_request: Quantity = Field("64Mi", description="memory that each replica requests")
+    memory_limit: Quantity = Field("128Mi", description="memory that each replica may use")
+    replicas_min: int = Field(1, ge=1, le=1000, description="replicas at rest")
+    replicas_max: int = Field(4, ge=1, le=1000, description="replicas at most")
+    target: int = Field(60, ge=5, le=1000, description="percent of the CPU request that the autoscaler aims at")
+    fewer_after: int = Field(60, ge=0, le=3600, description="seconds of low need before replicas are taken away; Kubernetes' own: 300")
+    drain: int = Field(5, ge=1, le=300, description="seconds that a pod goes on serving after it was told to end")
+    url: str = Field("", description="what to load instead of the tier's NodePort, such as https://demo.ws.example.org; this machine only")
+    hosts: dict[str, str] = Field({}, description="names in the url and the loopback address of each")
+    ca: str = Field("", description="file of the certificate authority to trust instead of the system's")
+    paths: dict[str, int] = Field({"/work.php?n=60000": 1}, description="paths to ask for, and their weights")
+    objective: LoadObjective = Field(LoadObjective(), description="what counts as good")
+    timeout: float = Field(10, gt=0, le=120, description="seconds after which a request has failed")
+    most_waiting: int = Field(200, ge=1, le=10_000, description="requests that may wait for an answer at once")
+    knee_rates: list[int] = Field([2, 5, 10, 15, 20, 30, 40], description="rates of the staircase that looks for the highest good one")
+    knee_seconds: int = Field(3, ge=2, le=600, description="length of each of its steps")
+    stages: LoadStages = Field(LOAD_STAGES, description="the load that the tier must follow")
+    rollout_rate: int = Field(5, ge=1, le=100_000, description="requests a second while the tier is rolled out anew")
+    rollout_seconds: int = Field(40, ge=10, le=3600, description="length of that")
+    peak: float = Field(40, gt=0, description="requests a second that you expect at most")
+    rest: float = Field(2, gt=0, description="requests a second at rest")
+    growth: float = Field(0.3, ge=0, le=5, description="share by which the load may grow while new replicas start")
+    adopt: bool = Field(False, description="apply what the measurements recommend, and measure again")
+    workspaces_most: int = Field(0, ge=0, le=500, description="start so many workspaces at most to see how many fit; 0: only reckon")
+    workspaces_wave: int = Field(2, ge=1, le=50, description="how many of them at once")
+
+    @model_validator(mode="after")
+    def _sensible(self):
+        if self.replicas_min > self.replicas_max:
+            raise ValueError(f"replicas_min {self.replicas_min} is more than replicas_max {self.replicas_max}")
+        if sorted(self.knee_rates) != self.knee_rates or len(set(self.knee_rates)) < len(self.knee_rates) or not self.knee_rates:
+            raise ValueError("knee_rates must rise from one to the next")
+        return self
 
 
 class Backup(Section):
