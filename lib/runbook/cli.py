@@ -51,15 +51,15 @@ def run(
         raise typer.BadParameter("--resume chooses the steps itself: leave --only and --from out")
     parameters = site_parameters(params, mode, assigned)
     known, folder = notebook.steps(paths.notebooks()), journal(reports)
-    execute.settle(folder)
+    tell_settled(execute.settle(folder))
     runs, resumed_from = history.all_runs(folder), ""
     if resume:
         before, names = history.unfinished(runs, parameters)
         resumed_from, steps = before.name, notebook.select(known, only=names)
     else:
         steps = notebook.select(known, only or [], start)
-    out.print(f"{parameters['name']} · target {parameters['target']} · mode {parameters['mode']} · {len(steps)} steps"
-              + (f" · resumed from {resumed_from}" if resumed_from else ""), style="bold", markup=False, highlight=False)
+    out.print(f"{parameters['name']} · target {parameters['target']} · mode {parameters['mode']} · {len(steps)} step{'s' * (len(steps) != 1)}"
+              + (f" · resumed from {resumed_from}" if resumed_from else ""), style="bold", markup=False, highlight=False, soft_wrap=True)
     watch = progress.Progress(out, history.expected(runs, parameters["mode"], parameters["target"]))
     left = execute.execute(steps, parameters, folder, watch, resumed_from=resumed_from, cell_timeout=cell_timeout)
     summary(left.record, left.folder)
@@ -74,13 +74,12 @@ def list_(reports: Reports = None):
     newest = {}
     for _, record in reversed(history.all_runs(journal(reports))):
         newest |= {step["notebook"]: (record, step) for step in record["steps"] if step["outcome"] != "not run"}
-    table = Table("step", "", "newest run", box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table("step", "", "runs", "newest run", box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for step in notebook.steps(paths.notebooks()):
         record, entry = newest.get(step.name, (None, None))
         told = f"{entry['outcome']}, {record['mode']} on {record['name']}, {progress.seconds(entry['duration_s'])}, " \
                f"{render.when(record['started'])}" if entry else "–"
-        default = " " if step.number in notebook.DEFAULT_NUMBERS else "by name: "
-        table.add_row(step.name, f"{default.strip()}{' ' if default.strip() else ''}{step.title}", told)
+        table.add_row(step.name, step.title, "always" if step.number in notebook.DEFAULT_NUMBERS else "by name", told)
     out.print(table, markup=False, highlight=False)
 
 
@@ -95,9 +94,8 @@ def report(reports: Reports = None):
     for path, record in runs:
         render.write(path, record)
     index.write(folder)
-    for path in settled:
-        out.print(f"{path.name}: its runner was killed; it is marked so", markup=False, highlight=False)
-    out.print(f"{len(runs)} runs: {folder / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
+    tell_settled(settled)
+    out.print(f"{len(runs)} run{'s' * (len(runs) != 1)}: {folder / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -143,6 +141,12 @@ def site_parameters(params: Path | None, mode: str | None, assigned: list[str] |
     if given["target"] != "rehearsal" and given["name"] == "rehearsal":
         raise ParameterError("parameters: name: “rehearsal” is the rehearsal's; a real site needs its own", do="set name")
     return given
+
+
+def tell_settled(folders: list[Path]) -> None:
+    """Say which runs were found whose runner had been killed."""
+    for path in folders:
+        out.print(f"{path.name}: its runner ended before it did; its report is finished now", markup=False, highlight=False, soft_wrap=True)
 
 
 def journal(reports: Path | None) -> Path:

@@ -14,11 +14,6 @@ def all_runs(reports: Path) -> list[tuple[Path, dict]]:
     return [(folder, run) for folder in folders.runs(reports) if (run := record.read(folder))]
 
 
-def kind(run: dict) -> tuple:
-    """What must be alike for durations to compare: the mode, and whether it is a rehearsal, a test cluster or the real thing."""
-    return run["mode"], "rehearsal" if run["target"] == "rehearsal" else run.get("banner") or "real"
-
-
 def expected(runs: list[tuple[Path, dict]], mode: str, target: str) -> dict[str, float]:
     """Seconds that each notebook took, as the median of its successful runs in this mode on this kind of target."""
     taken: dict[str, list[float]] = {}

@@ -40,7 +40,12 @@ def _row(folder: Path, run: dict) -> str:
     problem = record.problem(run)
     result = run["result"] + (f": {_cell(problem['reason'])}" if problem and problem["reason"] else "")
     return (f"| {render.when(run['started'])} | {name} | {run['mode']} | {result} | {seconds(run['duration_s'])} "
-            f"| {record.total(run, 'changed')} | {record.total(run, 'unchanged')} | {said} | {steps} |\n")
+            f"| {_changed(run)} | {record.total(run, 'unchanged')} | {said} | {steps} |\n")
+
+
+def _changed(run: dict) -> str:
+    planned = record.total(run, "planned")
+    return f"{record.total(run, 'changed')}" + (f" ({planned} would change)" if planned else "")
 
 
 def _cell(text: str, limit: int = 160) -> str:
