@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,6 +131,27 @@ class Host:
             raise
         result = Result(tuple(argv), code, out.text(), err.text(), time.monotonic() - started)
         return expect(result, self.name) if check else result
+
+    def change(self, argv: list[str], *, timeout: float = 120, input: str | None = None, env: dict[str, str] | None = None,
+               leaves: list[str] = (), gone: list[str] = ()) -> Result:
+        """Run a command that changes something, as root, its output shown; then see that it did.
+
+        Raises:
+            HostError: a path of ``leaves`` is not there afterwards, or one of ``gone`` still is.
+        """
+        result = self.run(argv, timeout=timeout, input=input, env=env, echo=True, root=True)
+        wrong = [f"{p} is not there" for p in leaves if not self.exists(p)] + [f"{p} is still there" for p in gone if self.exists(p)]
+        if wrong:
+            raise HostError(mask(f"`{' '.join(argv)}` ended well, but {', '.join(wrong)}"), do="read what it printed")
+        return result
+
+    def download(self, url: str, timeout: float = 60) -> str:
+        """The text behind a URL. Raises HostError if it cannot be had."""
+        try:
+            with urllib.request.urlopen(url, timeout=timeout) as answer:
+                return answer.read().decode()
+        except (OSError, ValueError) as error:
+            raise HostError(f"{url}: {getattr(error, 'reason', error)}", do="see that this server reaches it, or name another place") from None
 
     def read(self, path: str) -> str | None:
         """The text of a file; ``None`` if there is none. Raises MissingRight if it may not be read."""

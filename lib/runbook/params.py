@@ -4,10 +4,11 @@ Unknown keys and wrong types are refused by name. Nothing is coerced: ``1.30`` i
 """
 
 import difflib
+import inspect
 import re
 from html import escape
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -20,7 +21,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,28}[a-z0-9]
 Owner = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,19}$")]
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
 #: A password in the URL would end up in reports; it belongs in a Secret.
-Repository = Annotated[str, StringConstraints(pattern=r"^((https?|ssh|git)://([A-Za-z0-9._-]+@)?[^\s:@/]+(:[0-9]+)?/[^\s]+|[A-Za-z0-9._-]+@[^\s:/]+:[^\s]+)?$")]
+Repository = Annotated[str, StringConstraints(
+    pattern=r"^((https?|git)://[^\s:@/]+(:[0-9]+)?/\S+|ssh://([A-Za-z0-9._-]+@)?[^\s:@/]+(:[0-9]+)?/\S+|[A-Za-z0-9._-]+@[^\s:@/]+:\S+)?$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
 
@@ -226,6 +228,7 @@ class Console(Section):
     target_port: Port = Field(3000, description="port of the Service")
     allow: Cidr = Field("100.64.85.0/24", description="the only network that may")
     listen: str = Field("", description="address to listen on; empty: the server's own in that network, else 0.0.0.0")
+    probe: str = Field("", description="an address of that network that nobody uses: a test client takes it for a moment; empty: not tried")
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -344,13 +347,13 @@ def _keys_at(model: type[BaseModel], loc: tuple) -> list[str]:
     for part in loc:
         if isinstance(part, str) and part in model.model_fields:
             inner = model.model_fields[part].annotation
-            arguments = [a for a in (inner, *getattr(inner, "__args__", ())) if isinstance(a, type) and issubclass(a, BaseModel)]
+            arguments = [a for a in (*getattr(inner, "__args__", ()), inner) if inspect.isclass(a) and not get_args(a) and issubclass(a, BaseModel)]
             model = arguments[0] if arguments else model
     return list(model.model_fields)
 
 
 def _nearest(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(re.sub(r"[-\s]", "_", key.lower()), known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(re.sub(r"[-\s]", "_", key.lower()), known, n=1, cutoff=0.55)
     return f"; did you mean {close[0]}?" if close else ""
 
 

@@ -104,6 +104,11 @@ def connect(target: str, *, name: str, kubeconfig: str = "", mode: str = "plan")
     return with_cluster(Site(name, target, mode, host), path)
 
 
+def open_cluster(site: Site, kubeconfig: str) -> Site:
+    """The same site with the cluster that a step has installed in between; as it is if it has one, or if there is none yet."""
+    return site if site.cluster or site.target == "rehearsal" or not site.host.exists(kubeconfig) else with_cluster(site, kubeconfig)
+
+
 def with_cluster(site: Site, kubeconfig: str) -> Site:
     """Open the cluster of a kubeconfig on a site, and see that it answers."""
     from runbook.cluster.kube import KubeTransport

@@ -49,7 +49,12 @@ def remove_unit(host, name: str) -> list[Change | None]:
 
 
 def run_command(host, argv: list[str], *, timeout: float = 120, input: str | None = None, env: dict | None = None, note: str = "",
-                undo: str = "") -> Change:
-    """A command that changes something; the caller has found out that it is needed."""
-    return Change("run", "Command", " ".join(argv), lambda: host.run(argv, timeout=timeout, input=input, env=env, echo=True, root=True),
-                  note=note, undo=undo)
+                undo: str = "", leaves: list[str] = (), gone: list[str] = ()) -> Change:
+    """A command that changes something; the caller has found out that it is needed.
+
+    Args:
+        leaves: paths that must be there afterwards.
+        gone: paths that must not.
+    """
+    return Change("run", "Command", " ".join(argv),
+                  lambda: host.change(argv, timeout=timeout, input=input, env=env, leaves=list(leaves), gone=list(gone)), note=note, undo=undo)

@@ -1,0 +1,36 @@
+"""Tiers: what a machine cannot run is left out by name, not skipped; one line says so."""
+
+import os
+import shutil
+
+import pytest
+
+NEEDS = {
+    "root": lambda: os.geteuid() == 0 and all(map(shutil.which, ("ip", "nft"))),
+    "cluster": lambda: bool(os.environ.get("KUBECONFIG")),
+    "browser": lambda: bool(shutil.which("chromium")),
+}
+left_out: dict[str, int] = {}
+
+
+def pytest_collection_modifyitems(config, items):
+    able = {tier: need() for tier, need in NEEDS.items()}
+    keep, drop = [], []
+    for item in items:
+        lacking = [tier for tier in NEEDS if item.get_closest_marker(tier) and not able[tier]]
+        for tier in lacking:
+            left_out[tier] = left_out.get(tier, 0) + 1
+        (drop if lacking else keep).append(item)
+    if drop:
+        config.hook.pytest_deselected(items=drop)
+        items[:] = keep
+
+
+def pytest_terminal_summary(terminalreporter):
+    for tier, count in left_out.items():
+        terminalreporter.write_line(f"tier {tier}: {count} tests not run, this machine lacks what they need")
+
+
+@pytest.fixture(autouse=True)
+def _quiet_plots(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path_factory.getbasetemp() / "matplotlib"))
