@@ -1,7 +1,7 @@
 """The command line: ``runbook run · list · report · draft · close``.
 
-Heavy imports happen inside the commands, so that ``--help`` answers at once. A sub-command group lives in a module of
-its own and is added at :data:`GROUPS`' place below: ``app.add_typer(its_app, name="workspace")``.
+Heavy imports happen inside the commands, so that ``--help`` answers at once. Other commands live in
+:mod:`runbook.commands`, a module each.
 """
 
 import sys
@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from runbook import paths
+from runbook.cli_options import Assigned, Mode, Params, site_parameters
+from runbook.commands.undo import undo
 from runbook.errors import RunbookError
 
 app = typer.Typer(
@@ -22,9 +24,6 @@ app = typer.Typer(
 )
 out, err = Console(), Console(stderr=True)
 
-Params = Annotated[Path | None, typer.Option("--params", "-f", metavar="FILE", help="The site's YAML; without it the embedded rehearsal.")]
-Assigned = Annotated[list[str] | None, typer.Option("--set", "-p", metavar="SECTION.KEY=VALUE", help="Set one value; may be repeated.")]
-Mode = Annotated[str | None, typer.Option(metavar="plan|apply", help="plan shows what would change, apply changes it; overrides the parameters.")]
 Only = Annotated[list[str] | None, typer.Option(metavar="STEP", help="Only this step, by number or name; may be repeated.")]
 From = Annotated[str, typer.Option("--from", metavar="STEP", help="Begin with this step.")]
 Reports = Annotated[Path | None, typer.Option(metavar="DIR", help="The journal's folder; default: reports/ of the project.")]
@@ -120,27 +119,8 @@ def close(folder: Annotated[Path, typer.Argument(metavar="DRAFT", help="The fold
     raise typer.Exit(0 if left.record["result"] == "ok" else 1)
 
 
-# GROUPS: sub-commands of others are added here.
-
-
-def site_parameters(params: Path | None, mode: str | None, assigned: list[str] | None) -> dict:
-    """The parameters of a run: the file (or the rehearsal's), then ``-p``, then ``--mode``; all of it validated.
-
-    Raises:
-        ParameterError: anything unknown or of a wrong type, before anything is started.
-    """
-    from runbook import params as models
-    from runbook.errors import ParameterError
-
-    default = paths.params() / "rehearsal.yaml"
-    given = models.load_file(params) if params else models.load_file(default) if default.exists() else {"mode": "apply"}
-    for assignment in assigned or []:
-        given = models.override(given, assignment)
-    given = {"name": "rehearsal", "target": "rehearsal", "mode": "plan", **given, **({"mode": mode} if mode else {})}
-    models.validate(given)
-    if given["target"] != "rehearsal" and given["name"] == "rehearsal":
-        raise ParameterError("parameters: name: “rehearsal” is the rehearsal's; a real site needs its own", do="set name")
-    return given
+# Commands and groups of others are added here.
+app.command()(undo)
 
 
 def tell_settled(folders: list[Path]) -> None:
