@@ -131,6 +131,15 @@ class Storage(Section):
     """Step 03: where the users' data lie."""
 
     class_name: Name = Field("runbook-retain", description="name of our StorageClass")
+    make_default: bool = Field(False, description="make it the class of claims that name none; else the cluster's default stays")
+    retain_existing: bool = Field(True, description="also keep the data of volumes that other classes would delete with their claim")
+    warn_share: float = Field(0.8, gt=0, description="share of the asked size from which on a volume is warned about")
+    warn_days: int = Field(30, ge=1, description="days before the disk is full from which on that is warned about")
+    grow: dict[str, Quantity] = Field({}, description='claims to enlarge: {"ws-alice/demo-home": "5Gi"}')
+    take_back: list[str] = Field([], description="released volumes to give back to the claim that they had")
+    delete: list[str] = Field([], description="released volumes (pvc-…) or claims without workspace (namespace/name) to delete with their data")
+    proof: bool = Field(True, description="make a scratch workspace, and end it in every way, to see that its data survive")
+    restart_kubelet: bool = Field(False, description="also restart k3s in that proof: containers go on running, the API pauses")
 
 
 class Docker(Section):
@@ -215,8 +224,36 @@ class Load(Section):
         return self
 
 
+#: A folder, SFTP, S3 or restic's REST server, as restic names them; nothing that could be taken for an option or a shell's word.
+RepositoryPlace = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._/-]+|(sftp|s3|rest|b2|azure|gs):[A-Za-z0-9._~:/@-]+)$")]
+SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9.-]+$")]
+WorkspaceTitle = Annotated[str, StringConstraints(pattern=r"^([a-z][a-z0-9]{0,19}/[a-z]([a-z0-9-]{0,28}[a-z0-9])?)?$")]
+#: What `restic check --read-data-subset` takes: a share, or a part of several.
+Subset = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,2}(\.[0-9]+)?%|100%|[0-9]+/[0-9]+)$")]
+
+
 class Backup(Section):
     """Step 20: copies of the users' data, elsewhere."""
+
+    repository: RepositoryPlace = Field("/var/lib/runbook/backup", description="where: a folder of the node, sftp:user@host:/path, s3:https://host/bucket")
+    key: SecretName = Field("runbook-backup/backup-key", description="Secret (namespace/name) whose `password` encrypts; its other keys go to restic as variables")
+    image: str = Field("docker.io/restic/restic:0.18.1", description="image with restic, https://hub.docker.com/r/restic/restic")
+    only: list[WorkspaceTitle] = Field([], description="workspaces to back up (owner/name); none named: all")
+    schedule: str = Field("H 3 * * *", min_length=9, description="cron's five fields; H is a minute of each workspace's own")
+    keep_last: int = Field(3, ge=1, description="snapshots kept in any case")
+    keep_daily: int = Field(7, ge=0, description="days of which the last snapshot is kept")
+    keep_weekly: int = Field(4, ge=0, description="the same, weeks")
+    keep_monthly: int = Field(6, ge=0, description="the same, months")
+    check: Subset = Field("10%", description="share of the stored data that is read again after each backup")
+    overdue_hours: int = Field(26, ge=1, description="age from which on a workspace's last backup is too old")
+    timeout: int = Field(1800, ge=30, le=86400, description="seconds that one backup or restore may take")
+    now: list[WorkspaceTitle] = Field([], description="workspaces to back up at once, besides the schedule")
+    restore: WorkspaceTitle = Field("", description="workspace to restore (owner/name)")
+    restore_to: WorkspaceTitle = Field("", description="restore it under this name; empty: the same")
+    snapshot: Annotated[str, StringConstraints(pattern=r"^(latest|[0-9a-f]{8,64})$")] = Field("latest", description="snapshot to restore")
+    overwrite: WorkspaceTitle = Field("", description="typed name (owner/name) of a workspace that a restore may replace")
+    drill: bool = Field(True, description="make a scratch workspace, back it up, delete it entirely, restore it, prove it")
+    k3s: bool = Field(True, description="also copy the state of k3s (datastore and token), where k3s is on this host")
 
 
 class Console(Section):
@@ -247,6 +284,12 @@ class Site(Section):
     confirm: str = Field("", description="the site's name, typed, where a step deletes")
 
 
+PATTERNS |= {
+    RepositoryPlace.__metadata__[0].pattern: "a folder (/srv/backup), sftp:user@host:/path, s3:https://host/bucket or another of restic's",
+    SecretName.__metadata__[0].pattern: "namespace/name of a Secret",
+    WorkspaceTitle.__metadata__[0].pattern: "owner/name of a workspace",
+    Subset.__metadata__[0].pattern: 'a share such as "10%", or a part such as "1/7"',
+}
 PATTERNS[r"^(rehearsal|local)$"] = "rehearsal or local"
 
 

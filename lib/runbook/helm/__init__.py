@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import helm_python
@@ -20,7 +21,7 @@ SAMPLE_SECONDS, HEARTBEAT_SECONDS = 2, 15
 HOPELESS = {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"}
 LOG_LINES = 8
 
-__all__ = ["Helm", "Release", "render"]
+__all__ = ["Helm", "Release", "render", "troubles"]
 
 
 def render(chart: Path, name: str, namespace: str, values: dict) -> list[dict]:
@@ -58,12 +59,14 @@ class Helm:
         found = newest(self._cluster.list("Secret", namespace, selector=f"owner=helm,name={name}"))
         return found[0] if found else None
 
-    def ensure(self, chart: Path, name: str, namespace: str, values: dict, *, timeout: int = 300, new_namespace: bool = False) -> Change | None:
+    def ensure(self, chart: Path, name: str, namespace: str, values: dict, *, timeout: int = 300, new_namespace: bool = False,
+               settle: Callable[[], object] | None = None) -> Change | None:
         """The change that brings a release to these values, or ``None`` if it is deployed so and nothing drifted.
 
         Args:
             timeout: seconds that Helm waits for its objects to be ready; then it takes back what it did.
             new_namespace: the same plan creates the namespace, so the server cannot check the objects yet.
+            settle: waits in Helm's place, where not ready may be all right (a queued pod); what it raises takes the release back.
 
         Raises:
             FieldConflict: somebody else owns a field of an object of the release.
@@ -81,7 +84,7 @@ class Helm:
         record = Change("create", "Secret", f"{namespace}/{secret_name(name, revision)}", note="Helm's record of the release")
         return Change(
             "update" if live else "create", "Release", f"{namespace}/{name}",
-            lambda: self._perform(chart, name, namespace, values, timeout), fields=fields if live else (), parts=(*parts, record),
+            lambda: self._perform(chart, name, namespace, values, timeout, settle), fields=fields if live else (), parts=(*parts, record),
             note=f"stuck in {live.status}: taken back first" if live and live.pending else "", undo=f"helm uninstall {name} -n {namespace}")
 
     def remove(self, name: str, namespace: str) -> Change | None:
@@ -117,9 +120,17 @@ class Helm:
 
     # -- the change ----------------------------------------------------------
 
-    def _perform(self, chart: Path, name: str, namespace: str, values: dict, timeout: int) -> None:
+    def _perform(self, chart: Path, name: str, namespace: str, values: dict, timeout: int, settle: Callable[[], object] | None) -> None:
         self._recover(name, namespace)
         action = "upgrade" if self.release(name, namespace) else "install"
+        if settle:
+            self._runner.run(action, name, namespace, chart=str(chart), values=values, timeout=timeout, rollback_on_failure=True)
+            try:
+                settle()
+            except BaseException:
+                self._runner.run("rollback" if action == "upgrade" else "uninstall", name, namespace, timeout=120)
+                raise
+            return
         with _Watcher(self._cluster, name, namespace) as watcher:
             try:
                 self._runner.run(action, name, namespace, chart=str(chart), values=values, timeout=timeout, wait="watcher",
@@ -172,7 +183,7 @@ class _Watcher:
     def _look(self) -> None:
         found = []
         for pod in self._cluster.list("Pod", self._namespace, selector=f"app.kubernetes.io/instance={self._name}"):
-            found += _troubles(self._cluster, pod)
+            found += troubles(self._cluster, pod)
             for state in _container_states(pod):
                 if state.get("waiting", {}).get("reason") in HOPELESS:
                     self.hopeless = state["waiting"]["reason"]
@@ -185,7 +196,7 @@ def _container_states(pod: dict) -> list[dict]:
     return [c.get("state", {}) for c in status.get("initContainerStatuses", []) + status.get("containerStatuses", [])]
 
 
-def _troubles(cluster: Cluster, pod: dict) -> list[str]:
+def troubles(cluster: Cluster, pod: dict) -> list[str]:
     """What is wrong with a pod that is not ready: its containers' reasons, last log lines, and its warnings."""
     name, namespace, status = pod["metadata"]["name"], pod["metadata"]["namespace"], pod.get("status", {})
     if any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", [])):

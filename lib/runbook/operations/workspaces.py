@@ -1,0 +1,208 @@
+"""Workspaces: an owner's namespace and quota, a workspace's passwords and release; start, stop, delete."""
+
+from runbook.errors import ClusterError, RunbookError
+from runbook.facts import repositories, workspaces as facts
+from runbook.gitpod import parse
+from runbook.operations.objects import ensure_objects
+from runbook.operations.together import Together
+from runbook.params import Workspace, Workspaces
+from runbook.paths import charts
+from runbook.plans import Change, Plan, plan_of
+from runbook.secrets import keep_secret
+from runbook.workspaces import OWN_KEYS, SECRET_KEYS, WORKSPACE, chart_values, gitpod_values, namespace, new_secret, owner_objects, title
+
+#: Waiting reasons that a container does not recover from by itself; the back-offs come after it was tried again.
+HOPELESS = {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "ImagePullBackOff", "CrashLoopBackOff"}
+FIX = "92-workspace-does-not-start"
+
+
+def ensure_workspaces(site, wanted: Workspaces, only: tuple[Workspace, ...] | None = None) -> Plan:
+    """Bring workspaces to what the parameters say: each owner's namespace and quota, each workspace's passwords and release.
+
+    What its user stopped stays stopped, and what other steps set in a release (a domain, Docker) stays. Releases are made at once,
+    a few at a time.
+
+    Args:
+        only: these workspaces instead of all of the list.
+
+    Raises:
+        RunbookError: an owner would have more workspaces than the quota allows, or a repository cannot be read.
+        ParameterError: a .gitpod.yml is malformed.
+    """
+    listed = list(wanted.list) if only is None else list(only)
+    owners = sorted({w.owner for w in listed})
+    live = {(r.namespace, r.name): r for r in site.helm.releases() if r.chart == "workspace"}
+    for owner in owners:
+        _within_quota(owner, [w.name for w in listed if w.owner == owner], live, wanted)
+    asked = {w: _asked(site, w, live.get((namespace(w.owner), w.name))) for w in listed}
+    present = {o: site.cluster.get("Namespace", namespace(o)) is not None for o in owners}
+    plan = Plan()
+    for owner in owners:
+        plan += ensure_objects(site.cluster, owner_objects(owner, wanted))
+    plan += plan_of(_ensure_secret(site, w, present[w.owner]) for w in listed)
+    mount = facts.ide_mount(site, wanted)
+    together = Together()
+    changes = []
+    for w in listed:
+        release = live.get((namespace(w.owner), w.name))
+        values = {k: v for k, v in (release.values if release else {}).items() if k not in OWN_KEYS} | chart_values(w, wanted, mount, asked[w])
+        change = site.helm.ensure(
+            charts() / "workspace", w.name, namespace(w.owner), values, timeout=wanted.timeout, new_namespace=not present[w.owner],
+            settle=lambda w=w: settle(site, w.name, w.owner, wanted.timeout))
+        changes.append(change and together.add(change))
+    return plan + plan_of(changes)
+
+
+def warnings(site, wanted: Workspaces) -> list[str]:
+    """What the .gitpod.yml of the listed repositories ask for that is not acted on: one sentence each."""
+    return [f"{title(w)}: {said}" for w in wanted.list if w.repo for said in parse(repositories.gitpod_file(site, w)).warnings]
+
+
+def stop(site, name: str, owner: str) -> Plan:
+    """No pod: everything that is on its volumes stays."""
+    return _scale(site, name, owner, 0)
+
+
+def start(site, name: str, owner: str, timeout: int = 300) -> Plan:
+    """Its pod again, ready."""
+    return _scale(site, name, owner, 1, timeout)
+
+
+def delete(site, name: str, owner: str, *, keep_data: bool = False) -> Plan:
+    """No such workspace: its release, its passwords and its volumes; and its owner's namespace if that holds nothing else.
+
+    Args:
+        keep_data: keep the volumes, and the passwords that open them.
+    """
+    where = namespace(owner)
+    release = site.helm.remove(name, where)
+    if keep_data:
+        return plan_of([release])
+    claims = site.cluster.list("PersistentVolumeClaim", where, selector=f"{WORKSPACE}={name}")
+    changes = [release, *(_delete(site, "PersistentVolumeClaim", c["metadata"]["name"], where) for c in claims)]
+    if site.cluster.get("Secret", name, where):
+        changes.append(_delete(site, "Secret", name, where))
+    if any(changes) and _last(site, name, owner):
+        changes.append(_delete(site, "Namespace", where, ""))
+    return plan_of(changes)
+
+
+def existing(site, name: str, owner: str) -> dict:
+    """The StatefulSet of a workspace. Raises RunbookError naming the owner's workspaces if there is no such one."""
+    found = site.cluster.get("StatefulSet", name, namespace(owner))
+    if found is None:
+        names = [s["metadata"]["name"] for s in site.cluster.list("StatefulSet", namespace(owner), selector=facts.SELECTOR)]
+        raise RunbookError(f"workspace {owner}/{name}: there is none; {owner} has {', '.join(names) or 'no workspace'}",
+                           do="see runbook workspace list")
+    return found
+
+
+def settle(site, name: str, owner: str, timeout: int) -> None:
+    """Wait until a workspace's pod is ready, or queued for want of room, or not wanted.
+
+    Raises:
+        RunbookError: it fails, with its containers' own words; or it is not ready in time.
+    """
+    where, pod = namespace(owner), f"{name}-0"
+    workload = site.cluster.get("StatefulSet", name, where)
+    if workload is None or workload["spec"].get("replicas", 1) == 0:
+        return
+    revision = workload.get("status", {}).get("updateRevision", "")
+
+    def settled(obj: dict | None) -> bool:
+        if obj is None or revision and obj["metadata"].get("labels", {}).get("controller-revision-hash", revision) != revision:
+            return False
+        return facts.state_of(workload, obj)[0] in ("ready", "queued")
+
+    def failed(obj: dict) -> str:
+        for c in obj.get("status", {}).get("initContainerStatuses", []) + obj.get("status", {}).get("containerStatuses", []):
+            waiting = c.get("state", {}).get("waiting", {})
+            if waiting.get("reason") in HOPELESS:
+                return f"{c['name']}: {waiting['reason']}"
+        return ""
+
+    try:
+        obj = site.cluster.wait("Pod", pod, where, until=settled, fail_on=failed, timeout=timeout, what=f"workspace {owner}/{name} to be ready")
+    except ClusterError as error:
+        raise RunbookError(f"workspace {owner}/{name} does not start: {error.what.splitlines()[0]}\n{facts.trouble(site, name, owner)}".rstrip(),
+                           do="mend the reason above, then run the step again; what was begun is taken back", fix=FIX) from None
+    state, why = facts.state_of(workload, obj)
+    if state == "queued":
+        print(f"workspace {owner}/{name} is queued: {why}", flush=True)
+
+
+# -- parts -----------------------------------------------------------------
+
+
+def _within_quota(owner: str, names: list[str], live: dict, wanted: Workspaces) -> None:
+    have = {name for where, name in live if where == namespace(owner)}
+    if len(have | set(names)) > wanted.quota.workspaces and set(names) - have:
+        raise RunbookError(
+            f"owner {owner}: {len(have | set(names))} workspaces would be more than the quota of {wanted.quota.workspaces}"
+            + (f"; there are {', '.join(sorted(have))}" if have else ""),
+            do="delete one, or raise workspaces.quota.workspaces")
+
+
+def _asked(site, workspace: Workspace, live) -> dict:
+    """What the repository asks for: as it was when the workspace was made, else read now."""
+    if not workspace.repo:
+        return {}
+    if live and live.values.get("repo", {}).get("url") == workspace.repo:
+        kept = {k: v for k, v in live.values.get("gitpod", {}).items() if k != "initLimit"}
+        kept |= {k: live.values[k] for k in ("checkoutLocation", "workspaceLocation") if live.values.get(k)}
+        return kept
+    return gitpod_values(parse(repositories.gitpod_file(site, workspace), f"{title(workspace)}: .gitpod.yml"), workspace.repo)
+
+
+def _ensure_secret(site, workspace: Workspace, namespace_there: bool) -> Change | None:
+    """The passwords, made once: a Secret that has them all is left alone."""
+    where = namespace(workspace.owner)
+    live = site.cluster.get("Secret", workspace.name, where) if namespace_there else None
+    if live and set(SECRET_KEYS) <= set(live.get("data", {})):
+        return None
+
+    def make():
+        secret = new_secret(workspace)
+        for value in secret["stringData"].values():
+            keep_secret(value)
+        if live is None:
+            site.cluster.apply(secret)
+        else:  # those that are there open a database that is there
+            missing = {k: v for k, v in secret["stringData"].items() if k not in live.get("data", {})}
+            site.cluster.patch("Secret", workspace.name, where, {"stringData": missing})
+
+    return Change("create" if live is None else "update", "Secret", f"{where}/{workspace.name}", make,
+                  note="passwords of the database and of the IDE, made when this is applied", undo=f"kubectl -n {where} delete secret {workspace.name}")
+
+
+def _scale(site, name: str, owner: str, replicas: int, timeout: int = 300) -> Plan:
+    if existing(site, name, owner)["spec"].get("replicas", 1) == replicas:
+        return plan_of([None])
+    where = namespace(owner)
+
+    def perform():
+        site.cluster.scale("StatefulSet", name, where, replicas)
+        if replicas:
+            settle(site, name, owner, timeout)
+        else:
+            site.cluster.wait("Pod", f"{name}-0", where, until=lambda pod: pod is None, timeout=60, what=f"workspace {owner}/{name} to stop")
+
+    word = "start" if replicas else "stop"
+    return plan_of([Change("scale", "Workspace", f"{where}/{name}", perform, note=word,
+                           undo=f"runbook workspace {'stop' if replicas else 'start'} {name} --owner {owner}")])
+
+
+def _delete(site, kind: str, name: str, where: str) -> Change:
+    def perform():
+        site.cluster.delete(kind, name, where)
+        site.cluster.wait(kind, name, where, until=lambda obj: obj is None, timeout=120, what=f"{kind} {name} to be gone")
+
+    return Change("delete", kind, f"{where}/{name}" if where else name, perform, note="its data are lost" if kind == "PersistentVolumeClaim" else "")
+
+
+def _last(site, name: str, owner: str) -> bool:
+    """Whether nothing but this workspace is in its owner's namespace."""
+    where = namespace(owner)
+    others = [o for kind in ("StatefulSet", "Deployment", "PersistentVolumeClaim") for o in site.cluster.list(kind, where)
+              if o["metadata"].get("labels", {}).get(WORKSPACE) != name]
+    return not others
