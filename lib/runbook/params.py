@@ -255,6 +255,12 @@ class Backup(Section):
     drill: bool = Field(True, description="make a scratch workspace, back it up, delete it entirely, restore it, prove it")
     k3s: bool = Field(True, description="also copy the state of k3s (datastore and token), where k3s is on this host")
 
+    @model_validator(mode="after")
+    def _no_password(self):
+        if re.search(r"//[^/@]*:[^/@]*@", self.repository):
+            raise ValueError("repository: no password in it; put RESTIC_REST_PASSWORD into the Secret that `key` names")
+        return self
+
 
 class Console(Section):
     """Step 91: a console stuck on 127.0.0.1."""
