@@ -18,7 +18,8 @@
     │   ├── WaitFailed              what we waited for has failed
     │   └── WaitTimeout             what we waited for did not come in time
     ├── ReleaseFailed               Helm could not bring a release to what was asked
-    └── LoadError                   a load test that could not be run, or whose result is refused
+    ├── LoadError                   a load test that could not be run, or whose result is refused
+    └── NotRecorded                 the rehearsal has no recording of what was asked
 
 A message names the object first. ``do`` is the next action in a sentence; ``fix`` is the name of the notebook
 that mends it (``"93-storage-stuck"``), without its ending.
@@ -113,3 +114,7 @@ class ReleaseFailed(RunbookError):
 
 class LoadError(RunbookError):
     """A load test could not be run, or its result is refused."""
+
+
+class NotRecorded(RunbookError):
+    """The rehearsal has no recording of what was asked; what rests on it is "not shown", for the reason ``what``."""

@@ -1,0 +1,60 @@
+"""The embedded rehearsal: a small store with the objects of a cluster, and behaviour replayed from recordings of a real run.
+
+No root, no network, nothing changed anywhere but in one state file. ``connect`` opens it as a site; ``break_`` switches a
+recorded fault on, ``mend`` off again, ``faults`` names them, ``reset`` starts anew.
+"""
+
+import os
+from pathlib import Path
+
+from runbook import paths
+from runbook.cluster import Cluster
+from runbook.helm import Helm
+from runbook.rehearsal import faults as _faults
+from runbook.rehearsal.helm import RehearsalRunner
+from runbook.rehearsal.host import RehearsalHost
+from runbook.rehearsal.state import State
+from runbook.rehearsal.transport import RehearsalTransport
+
+__all__ = ["RehearsalHost", "RehearsalRunner", "RehearsalTransport", "State", "break_", "connect", "faults", "mend", "reset", "state_path"]
+
+
+def state_path(name: str = "rehearsal") -> Path:
+    """Where the state of a rehearsal is kept: ``RUNBOOK_REHEARSAL`` (a folder), else ``.rehearsal`` of the project."""
+    return Path(os.environ.get("RUNBOOK_REHEARSAL") or paths.root() / ".rehearsal") / f"{name}.json"
+
+
+def connect(name: str = "rehearsal", mode: str = "plan", state: State | None = None):
+    """The rehearsal as a :class:`runbook.site.Site`; ``state`` stands in for the file of that name."""
+    from runbook.site import Site, identify  # site opens the rehearsal by this function
+
+    state = state or State(state_path(name))
+    cluster = Cluster(RehearsalTransport(state), pause=lambda seconds: None)
+    site = Site(name=name, target="rehearsal", mode=mode, host=RehearsalHost(state), cluster=cluster, helm=Helm(cluster, RehearsalRunner(cluster)),
+                banner="REHEARSAL")
+    return identify(site)
+
+
+def faults() -> dict[str, str]:
+    """The faults there are: name → what is wrong then."""
+    return {name: fault["title"] for name, fault in _faults.known().items()}
+
+
+def break_(fault: str, namespace: str = "", name: str = "rehearsal") -> str:
+    """Switch a fault on in the rehearsal of that name; says what is wrong now and what it was recorded from.
+
+    Raises:
+        ParameterError: there is no fault of that name; the message lists them.
+    """
+    found = _faults.on(State(state_path(name)), fault, namespace)
+    return f"{found['title']} ({found['about']})"
+
+
+def mend(fault: str = "", name: str = "rehearsal") -> None:
+    """Switch a fault off; all of them when none is named."""
+    _faults.off(State(state_path(name)), fault)
+
+
+def reset(name: str = "rehearsal") -> None:
+    """Start the rehearsal of that name anew."""
+    State(state_path(name)).reset()

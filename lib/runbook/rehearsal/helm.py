@@ -1,0 +1,103 @@
+"""What Helm does, done to the store: the rehearsal's runner of :class:`runbook.helm.Helm`."""
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import yaml
+
+from runbook.cluster import Cluster
+from runbook.errors import ClusterError, ReleaseFailed
+from runbook.helm import KEEP, MANAGER, render
+from runbook.helm.records import Release, encode, newest
+from runbook.rehearsal.values import at
+
+#: The order in which Helm sends kinds. Source: helm.sh/helm/v4 pkg/release/v1/util/kind_sorter.go (InstallOrder).
+ORDER = ("PriorityClass", "Namespace", "NetworkPolicy", "ResourceQuota", "LimitRange", "PodDisruptionBudget", "ServiceAccount", "Secret", "ConfigMap",
+         "StorageClass", "PersistentVolume", "PersistentVolumeClaim", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "Role",
+         "RoleBinding", "Service", "DaemonSet", "Pod", "ReplicaSet", "Deployment", "HorizontalPodAutoscaler", "StatefulSet", "Job", "CronJob",
+         "IngressClass", "Ingress")
+
+
+class RehearsalRunner:
+    """The same interface as :class:`runbook.helm.sdk.SdkRunner`."""
+
+    def __init__(self, cluster: Cluster):
+        self._cluster = cluster
+
+    def run(self, action: str, name: str, namespace: str, *, chart: str = "", values: dict | None = None, stop=None, **arguments) -> None:
+        """``install``, ``upgrade``, ``rollback`` or ``uninstall``; raises ReleaseFailed like the real one."""
+        try:
+            {"install": self._deploy, "upgrade": self._deploy, "rollback": self._rollback, "uninstall": self._uninstall}[action](
+                name, namespace, chart, values or {}, arguments)
+        except ClusterError as error:
+            raise ReleaseFailed(f"release {namespace}/{name}: {action} failed: {error.what}", do="mend the reason and run the step again",
+                                fix="92-workspace-does-not-start") from None
+
+    def _records(self, name: str, namespace: str) -> list[dict]:
+        return self._cluster.list("Secret", namespace, selector=f"owner=helm,name={name}")
+
+    def _deploy(self, name: str, namespace: str, chart: str, values: dict, arguments: dict) -> None:
+        about = yaml.safe_load((Path(chart) / "Chart.yaml").read_text(encoding="utf-8"))
+        objects = render(Path(chart), name, namespace, values)
+        hooks = [o for o in objects if "helm.sh/hook" in (o["metadata"].get("annotations") or {})]
+        objects = [o for o in objects if o not in hooks]
+        records = self._records(name, namespace)
+        before = newest(records)[0] if records else None
+        manifest = "".join(f"---\n{yaml.safe_dump(o, sort_keys=False)}" for o in objects)
+        release = Release(name, namespace, (before.revision if before else 0) + 1, "deployed", about["name"], about["version"], values, manifest,
+                          datetime.now(timezone.utc).isoformat())
+        self._bring(objects, before)
+        self._record(release, records)
+        self._ready(name, namespace, objects)
+
+    def _bring(self, objects: list[dict], before: Release | None) -> None:
+        for obj in sorted(objects, key=lambda o: ORDER.index(o["kind"]) if o["kind"] in ORDER else len(ORDER)):
+            self._cluster.apply(obj, manager=MANAGER)
+        names = {(o["kind"], o["metadata"]["name"]) for o in objects}
+        for obj in before.objects() if before else []:
+            if (obj["kind"], obj["metadata"]["name"]) not in names:
+                self._delete(obj, before.namespace)
+
+    def _delete(self, obj: dict, namespace: str) -> None:
+        meta, kind = obj["metadata"], f"{obj['apiVersion']}/{obj['kind']}"
+        live = self._cluster.get(kind, meta["name"], meta.get("namespace") or namespace)
+        kept = "keep" in (at(o, "metadata", "annotations", KEEP) for o in (obj, live or {}))
+        if live and not kept:
+            self._cluster.delete(kind, meta["name"], meta.get("namespace") or namespace)
+
+    def _ready(self, name: str, namespace: str, objects: list[dict]) -> None:
+        """Nothing here gets ready by waiting: what is not ready now fails the release, as a time limit would."""
+        for obj in objects:
+            if obj["kind"] not in ("StatefulSet", "Deployment"):
+                continue
+            live = self._cluster.get(obj["kind"], obj["metadata"]["name"], namespace)
+            wanted, ready = live["spec"]["replicas"], at(live, "status", "readyReplicas", default=0)
+            if ready < wanted:
+                raise ReleaseFailed(f"release {namespace}/{name}: {obj['kind']} {obj['metadata']['name']} is not ready: {ready}/{wanted}",
+                                    do="mend the reason and run the step again", fix="92-workspace-does-not-start")
+
+    def _record(self, release: Release, records: list[dict]) -> None:
+        for old in records:
+            if old["metadata"]["labels"]["status"] == "deployed":
+                past = newest([old])[0]
+                self._cluster.apply(encode(Release(**{**past.__dict__, "status": "superseded"})), force=True, manager=MANAGER)
+        self._cluster.apply(encode(release), manager=MANAGER)
+
+    def _rollback(self, name: str, namespace: str, chart: str, values: dict, arguments: dict) -> None:
+        records = sorted(self._records(name, namespace), key=lambda s: int(s["metadata"]["labels"]["version"]))
+        good = [r for r in records if r["metadata"]["labels"]["status"] in ("superseded", "deployed")]
+        if not good:
+            raise ReleaseFailed(f"release {namespace}/{name}: has no revision to go back to", do="uninstall it")
+        last, target = newest([records[-1]])[0], newest([good[-1]])[0]
+        self._bring(target.objects(), last)
+        self._record(Release(**{**target.__dict__, "revision": last.revision + 1, "status": "deployed"}), records)
+
+    def _uninstall(self, name: str, namespace: str, chart: str, values: dict, arguments: dict) -> None:
+        records = self._records(name, namespace)
+        if not records:
+            raise ReleaseFailed(f"release {namespace}/{name}: uninstall failed: release: not found", do="nothing: it is gone")
+        for obj in reversed(newest(records)[0].objects()):
+            self._delete(obj, namespace)
+        for record in records:
+            self._cluster.delete("Secret", record["metadata"]["name"], namespace)
+
