@@ -27,7 +27,7 @@ LINK = re.compile(r'href="([\w.-]+)\.ipynb(#[^"]*)?"')
 TITLE = re.compile(r"\A\s*#\s.*\n?")
 BANNERS = {
     "REHEARSAL": "nothing was changed anywhere; what things answered is replayed from recordings of a real run",
-    "LAB": "a real test cluster, with stand-in images",
+    "LAB": "a real Kubernetes for tests, with stand-in images",
 }
 
 
