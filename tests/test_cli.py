@@ -117,6 +117,8 @@ def test_report_draft_and_close(root, ends, capsys):
     assert call("report") == 0 and page.exists()
     capsys.readouterr()
     assert call("draft", "--only", "00") == 0
+    assert "runbook close" in capsys.readouterr().out
+    assert call("draft", "--only", "00", "--quiet") == 0
     folder = capsys.readouterr().out.strip()
     assert folder.endswith("-draft")
     assert call("close", folder) == 1

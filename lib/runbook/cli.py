@@ -98,15 +98,21 @@ def report(reports: Reports = None):
 
 
 @app.command()
-def draft(params: Params = None, mode: Mode = None, only: Only = None, assigned: Assigned = None, reports: Reports = None):
+def draft(
+    params: Params = None, mode: Mode = None, only: Only = None, assigned: Assigned = None, reports: Reports = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the folder and nothing else.")] = False,
+):
     """Prepare copies of the notebooks with your parameters, to step through in JupyterLab.
 
-    Prints their folder. `runbook close FOLDER` makes a run of the journal of it afterwards.
+    Afterwards, runbook close FOLDER makes a run of the journal of it.
     """
     from runbook.journal import draft as drafts, notebook
 
     steps = notebook.select(notebook.steps(paths.notebooks()), only or [])
-    print(drafts.prepare(steps, site_parameters(params, mode, assigned), journal(reports)))
+    folder = drafts.prepare(steps, site_parameters(params, mode, assigned), journal(reports))
+    print(folder)
+    if not quiet:
+        print(f'Step through it:       jupyter lab "{folder}"\nThen keep it as a run:  runbook close "{folder}"')
 
 
 @app.command()
