@@ -52,6 +52,8 @@ def _free(cluster) -> dict[str, float]:
         for what in room:
             room[what] += quantity(node["status"]["allocatable"][what])
     for pod in cluster.list("Pod", fields="status.phase!=Succeeded,status.phase!=Failed"):
+        if not pod["spec"].get("nodeName"):
+            continue  # it waits for room; it takes none
         taken = requests([{"spec": {"template": {"spec": pod["spec"]}}}])
         room = {what: room[what] - taken[what] for what in room}
     return room
