@@ -97,7 +97,7 @@ def test_other_owners_are_kept_out():
     assert spec["policyTypes"] == ["Ingress"]
     assert spec["ingress"] == [{"from": [
         {"podSelector": {}},
-        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}},
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "runbook-system"}}},
     ]}]
     assert "--bind-address=127.0.0.1" in container(render(), "mariadb")["args"]
 

@@ -55,7 +55,8 @@ if [ -n "${IDE_PORT:-}" ]; then
     export PASSWORD
     unset IDE_PASSWORD
     keep code-server "$IDE_ROOT/bin/code-server" --bind-addr "0.0.0.0:$IDE_PORT" --auth password --disable-telemetry \
-      --disable-update-check --disable-workspace-trust --disable-getting-started-override "$IDE_OPEN"
+      --disable-update-check --disable-workspace-trust --disable-getting-started-override \
+      ${WORKSPACE_URL:+--proxy-domain "{{port}}-${WORKSPACE_URL#*://}"} "$IDE_OPEN"
   ) &
   kept="$kept $!"
   unset IDE_PASSWORD
