@@ -14,6 +14,7 @@ from rich.table import Table
 
 from runbook import paths
 from runbook.cli_options import Assigned, Mode, Params, site_parameters
+from runbook.commands import workspace
 from runbook.commands.undo import undo
 from runbook.errors import RunbookError
 
@@ -108,7 +109,8 @@ def draft(
     """
     from runbook.journal import draft as drafts, notebook
 
-    steps = notebook.select(notebook.steps(paths.notebooks()), only or [])
+    known = notebook.steps(paths.notebooks())
+    steps = notebook.select(known, only) if only else known
     folder = drafts.prepare(steps, site_parameters(params, mode, assigned), journal(reports))
     print(folder)
     if not quiet:
@@ -127,6 +129,7 @@ def close(folder: Annotated[Path, typer.Argument(metavar="DRAFT", help="The fold
 
 # Commands and groups of others are added here.
 app.command()(undo)
+app.add_typer(workspace.app, name="workspace")
 
 
 def tell_settled(folders: list[Path]) -> None:

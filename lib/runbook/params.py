@@ -31,6 +31,7 @@ PATTERNS = {
     Owner.__metadata__[0].pattern: "small letters and digits, beginning with a letter, at most 20, no hyphen",
     Quantity.__metadata__[0].pattern: 'a Kubernetes quantity in quotes, such as "500m" or "2Gi"',
     Repository.__metadata__[0].pattern: "a URL that git clone takes (https, http, ssh or git), without a password in it",
+    r"^(https?://[A-Za-z0-9.:_/-]+)?$": "a URL that begins with http:// or https://",
     Cidr.__metadata__[0].pattern: 'a network, such as "100.64.85.0/24"',
 }
 
@@ -110,6 +111,7 @@ class Workspaces(Section):
     storage: Quantity = Field("2Gi", description="size of /workspace")
     home: Quantity = Field("1Gi", description="size of the home folder")
     database: Quantity = Field("1Gi", description="size of the database's volume")
+    storage_class: str = Field("", description="StorageClass of new volumes; empty: the cluster's default")
     idle_stop: int = Field(3600, ge=0, description="seconds without anybody in the IDE after which a workspace stops itself; 0: never")
     init_limit: int = Field(600, ge=1, description="seconds after which an init task that has not ended is taken for endless")
     quota: Quota = Field(Quota(), description="what one owner may use")
@@ -147,6 +149,18 @@ class Docker(Section):
 
     mode: Literal["auto", "userns", "privileged", "none"] = Field("auto", description="how the daemon runs; auto probes, safest first")
     allow_privileged: bool = Field(False, description="privileged containers are root on the host: only if you accept that")
+    image: str = Field("docker.io/library/docker:28-dind", description="the daemon: Docker Hub's official image, or one like it")
+    mirror: Annotated[str, StringConstraints(pattern=r"^(https?://[A-Za-z0-9.:_/-]+)?$")] = Field(
+        "", description="URL of a mirror of Docker Hub, for the daemons; empty: Docker Hub itself")
+    storage: Quantity = Field("5Gi", description="size of a workspace's volume for images and containers")
+    cpu: Quantity = Field("50m", description="CPU that a daemon asks for")
+    memory: Quantity = Field("128Mi", description="memory that it asks for")
+    cpu_limit: Quantity = Field("2", description="CPU that it and its containers may use together")
+    memory_limit: Quantity = Field("2Gi", description="memory that it and its containers may use together")
+    disk_limit: Quantity = Field("2Gi", description="what any container of a workspace may write outside its volumes")
+    pids: int = Field(4096, ge=256, le=32768, description="processes of one pod, where step 01 installed k3s")
+    timeout: int = Field(180, ge=20, le=1800, description="seconds that one try of a mode may take")
+    namespace: Name = Field("runbook-docker", description="where the tries run and their results are kept")
 
 
 class Ingress(Section):

@@ -51,12 +51,13 @@ def new_secret(workspace: Workspace) -> dict:
             "metadata": {"name": workspace.name, "namespace": namespace(workspace.owner), "labels": labels(workspace.owner, workspace.name)}}
 
 
-def chart_values(workspace: Workspace, wanted: Workspaces, mount: str, gitpod: dict) -> dict:
+def chart_values(workspace: Workspace, wanted: Workspaces, mount: str, gitpod: dict, grown: dict[str, str] | None = None) -> dict:
     """The values of a workspace's release.
 
     Args:
         mount: how the IDE gets there: ``image``, ``copy`` or ``none``.
         gitpod: what the repository's .gitpod.yml asks for, by :func:`gitpod_values`.
+        grown: sizes of volumes that are larger than the parameters say: a volume never shrinks. ``{"home": "5Gi"}``
     """
     asked = dict(gitpod)
     image = workspace.image or asked.pop("image", "") or wanted.image
@@ -74,8 +75,14 @@ def chart_values(workspace: Workspace, wanted: Workspaces, mount: str, gitpod: d
             "requests": {"cpu": wanted.cpu, "memory": wanted.memory}, "limits": {"cpu": wanted.cpu_limit, "memory": wanted.memory_limit}}},
         "mariadb": {"image": wanted.mariadb_image},
         "adminer": {"enabled": wanted.adminer, "image": wanted.adminer_image},
-        "storage": {"className": "", "workspace": {"size": wanted.storage}, "home": {"size": wanted.home}, "database": {"size": wanted.database}},
+        "storage": {"className": wanted.storage_class} | {
+            name: {"size": (grown or {}).get(name, size)} for name, size in volume_sizes(wanted).items()},
     }
+
+
+def volume_sizes(wanted: Workspaces) -> dict[str, str]:
+    """The volumes of a workspace and the sizes that the parameters give them."""
+    return {"workspace": wanted.storage, "home": wanted.home, "database": wanted.database}
 
 
 def gitpod_values(asked: Gitpod, repo: str) -> dict:

@@ -81,9 +81,10 @@ def trouble(site, name: str, owner: str) -> str:
 
 
 def pages(site, wanted: Workspaces) -> pd.DataFrame:
-    """What the example page of each workspace answers through its Service.
+    """What Apache answers in each workspace, fetched through its Service.
 
-    Columns ``owner``, ``name``, ``status`` (HTTP; 0: no answer), ``php``, ``mariadb``, ``database``. Empty where a workspace serves its own pages.
+    Columns ``owner``, ``name``, ``page`` (example: the page of an empty workspace; own: the person's), ``status`` (HTTP; 0: no answer),
+    ``php``, ``mariadb``, ``database`` (what the example page says of itself).
     """
     rows = []
     for w in wanted.list:
@@ -92,9 +93,15 @@ def pages(site, wanted: Workspaces) -> pd.DataFrame:
             said = json.loads(body)
         except ValueError:
             said = {}
-        said = said if isinstance(said, dict) else {}
-        rows.append((w.owner, w.name, status, said.get("php", ""), said.get("mariadb", ""), said.get("database", "")))
-    return pd.DataFrame(rows, columns=["owner", "name", "status", "php", "mariadb", "database"])
+        said = said if isinstance(said, dict) and said.get("workspace") == w.name else {}
+        rows.append((w.owner, w.name, "example" if said else "own", status, said.get("php", ""), said.get("mariadb", ""), said.get("database", "")))
+    return pd.DataFrame(rows, columns=["owner", "name", "page", "status", "php", "mariadb", "database"])
+
+
+def pages_answer(answers: pd.DataFrame) -> bool:
+    """Whether every page of :func:`pages` answers; the example pages with data from their own database."""
+    example = answers.page == "example"
+    return bool((answers.status > 0).all() and ((answers.status == 200) & (answers.mariadb != ""))[example].all())
 
 
 def ides(site, wanted: Workspaces) -> pd.DataFrame:

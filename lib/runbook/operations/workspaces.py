@@ -1,5 +1,6 @@
 """Workspaces: an owner's namespace and quota, a workspace's passwords and release; start, stop, delete."""
 
+from runbook.cluster import quantity
 from runbook.errors import ClusterError, RunbookError
 from runbook.facts import repositories, workspaces as facts
 from runbook.gitpod import parse
@@ -9,7 +10,8 @@ from runbook.params import Workspace, Workspaces
 from runbook.paths import charts
 from runbook.plans import Change, Plan, plan_of
 from runbook.secrets import keep_secret
-from runbook.workspaces import OWN_KEYS, SECRET_KEYS, WORKSPACE, chart_values, gitpod_values, namespace, new_secret, owner_objects, title
+from runbook.workspaces import (OWN_KEYS, SECRET_KEYS, WORKSPACE, chart_values, gitpod_values, namespace, new_secret, owner_objects, title,
+                                volume_sizes)
 
 #: Waiting reasons that a container does not recover from by itself; the back-offs come after it was tried again.
 HOPELESS = {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "ImagePullBackOff", "CrashLoopBackOff"}
@@ -45,7 +47,9 @@ def ensure_workspaces(site, wanted: Workspaces, only: tuple[Workspace, ...] | No
     changes = []
     for w in listed:
         release = live.get((namespace(w.owner), w.name))
-        values = {k: v for k, v in (release.values if release else {}).items() if k not in OWN_KEYS} | chart_values(w, wanted, mount, asked[w])
+        grown = _grown(site, w, wanted) if release or present[w.owner] else {}
+        kept = {k: v for k, v in (release.values if release else {}).items() if k not in OWN_KEYS}
+        values = kept | chart_values(w, wanted, mount, asked[w], grown)
         change = site.helm.ensure(
             charts() / "workspace", w.name, namespace(w.owner), values, timeout=wanted.timeout, new_namespace=not present[w.owner],
             settle=lambda w=w: settle(site, w.name, w.owner, wanted.timeout))
@@ -82,9 +86,29 @@ def delete(site, name: str, owner: str, *, keep_data: bool = False) -> Plan:
     changes = [release, *(_delete(site, "PersistentVolumeClaim", c["metadata"]["name"], where) for c in claims)]
     if site.cluster.get("Secret", name, where):
         changes.append(_delete(site, "Secret", name, where))
-    if any(changes) and _last(site, name, owner):
+    if any(changes) and not _others(site, where, {name}):
         changes.append(_delete(site, "Namespace", where, ""))
     return plan_of(changes)
+
+
+def undo(site, wanted: Workspaces, delete_data: bool = False) -> Plan:
+    """All workspaces of the listed owners taken back: their releases; with ``delete_data`` also volumes, passwords and namespaces.
+
+    Volumes that are kept are taken up again by a workspace of the same name.
+    """
+    owners = {namespace(w.owner): w.owner for w in wanted.list}
+    there = {(r.name, owners[r.namespace]) for r in site.helm.releases() if r.chart == "workspace" and r.namespace in owners}
+    if delete_data:  # also what an undo that kept the data left
+        there |= {(c["metadata"]["labels"][WORKSPACE], owner) for where, owner in owners.items()
+                  for c in site.cluster.list("PersistentVolumeClaim", where, selector=facts.SELECTOR)}
+    plan = Plan()
+    for name, owner in sorted(there):
+        plan += delete(site, name, owner, keep_data=not delete_data)
+    gone = {c.name for c in plan if c.kind == "Namespace"}
+    if delete_data:
+        plan += plan_of(_delete(site, "Namespace", where, "") for where in sorted(owners.keys() - gone)
+                        if site.cluster.get("Namespace", where) and not _others(site, where, {name for name, o in there if namespace(o) == where}))
+    return plan
 
 
 def existing(site, name: str, owner: str) -> dict:
@@ -154,6 +178,17 @@ def _asked(site, workspace: Workspace, live) -> dict:
     return gitpod_values(parse(repositories.gitpod_file(site, workspace), f"{title(workspace)}: .gitpod.yml"), workspace.repo)
 
 
+def _grown(site, workspace: Workspace, wanted: Workspaces) -> dict[str, str]:
+    """Sizes of the workspace's volumes that are larger than the parameters say."""
+    found = {}
+    for name, size in volume_sizes(wanted).items():
+        claim = site.cluster.get("PersistentVolumeClaim", f"{workspace.name}-{name}", namespace(workspace.owner))
+        there = claim["spec"]["resources"]["requests"]["storage"] if claim else "0"
+        if quantity(there) > quantity(size):
+            found[name] = there
+    return found
+
+
 def _ensure_secret(site, workspace: Workspace, namespace_there: bool) -> Change | None:
     """The passwords, made once: a Secret that has them all is left alone."""
     where = namespace(workspace.owner)
@@ -200,9 +235,7 @@ def _delete(site, kind: str, name: str, where: str) -> Change:
     return Change("delete", kind, f"{where}/{name}" if where else name, perform, note="its data are lost" if kind == "PersistentVolumeClaim" else "")
 
 
-def _last(site, name: str, owner: str) -> bool:
-    """Whether nothing but this workspace is in its owner's namespace."""
-    where = namespace(owner)
-    others = [o for kind in ("StatefulSet", "Deployment", "PersistentVolumeClaim") for o in site.cluster.list(kind, where)
-              if o["metadata"].get("labels", {}).get(WORKSPACE) != name]
-    return not others
+def _others(site, where: str, names: set[str]) -> list[dict]:
+    """What is in a namespace beside these workspaces."""
+    return [o for kind in ("StatefulSet", "Deployment", "PersistentVolumeClaim") for o in site.cluster.list(kind, where)
+            if o["metadata"].get("labels", {}).get(WORKSPACE) not in names]
