@@ -7,7 +7,7 @@ another: what cannot be shown in plan mode, on the rehearsal or on this target i
 from collections.abc import Callable
 from html import escape
 
-from runbook.errors import ClaimRefuted
+from runbook.errors import ClaimRefuted, NotRecorded
 from runbook.show import emit
 
 PROVEN, REFUTED, NOT_SHOWN = "proven", "refuted", "not shown"
@@ -30,7 +30,10 @@ def check(ok: bool | Callable[[], bool], claim: str, otherwise: str, *, fix: str
         ClaimRefuted: it does not hold.
     """
     if callable(ok):
-        ok = True if shown else ok()
+        try:
+            ok = True if shown else ok()
+        except NotRecorded as error:
+            ok, shown = True, error.what
     outcome = REFUTED if not ok else NOT_SHOWN if shown else PROVEN
     reason = {PROVEN: "", REFUTED: otherwise, NOT_SHOWN: shown}[outcome]
     text = f"{MARKS[outcome]} {outcome}: {claim}" + (f" ({reason})" if reason else "")

@@ -12,7 +12,7 @@ from runbook.cluster import Cluster
 from runbook.helm import Helm
 from runbook.rehearsal import faults as _faults
 from runbook.rehearsal.helm import RehearsalRunner
-from runbook.rehearsal.host import RehearsalHost
+from runbook.rehearsal.host import K3S, KUBECONFIG, RehearsalHost
 from runbook.rehearsal.state import State
 from runbook.rehearsal.transport import RehearsalTransport
 
@@ -29,9 +29,12 @@ def connect(name: str = "rehearsal", mode: str = "plan", state: State | None = N
     from runbook.site import Site, identify  # site opens the rehearsal by this function
 
     state = state or State(state_path(name))
-    cluster = Cluster(RehearsalTransport(state), pause=lambda seconds: None)
-    site = Site(name=name, target="rehearsal", mode=mode, host=RehearsalHost(state), cluster=cluster, helm=Helm(cluster, RehearsalRunner(cluster)),
-                banner="REHEARSAL")
+    host = RehearsalHost(state)
+    site = Site(name=name, target="rehearsal", mode=mode, host=host, banner="REHEARSAL")
+    if not host.exists(K3S):
+        return site
+    site.cluster, site.kubeconfig = Cluster(RehearsalTransport(state), pause=lambda seconds: None), KUBECONFIG
+    site.helm = Helm(site.cluster, RehearsalRunner(site.cluster))
     return identify(site)
 
 

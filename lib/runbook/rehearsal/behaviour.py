@@ -3,7 +3,6 @@
 import json
 import re
 
-from runbook.errors import NotRecorded
 from runbook.host import Result
 from runbook.rehearsal.recordings import key, recorded, replay, workload
 from runbook.rehearsal.schema import failure
@@ -84,15 +83,14 @@ def http_key(namespace: str, service: str, port: str, path: str) -> str:
 
 
 def usage(state: State, path: str, query: dict) -> dict:
-    """CPU and memory in use, as metrics-server measured them on the recorded cluster."""
+    """CPU and memory in use, as metrics-server measured them on the recorded cluster; what nobody measured is not in the list, as there."""
     found = METRICS.search(path)
     if not found:
         raise failure(404, "404 page not found")
     data = state.read()
-    items, asked = [], 0
+    items = []
     if found["what"] == "nodes":
         for node in data["objects"]["nodes"].values():
-            asked += 1
             if usage_key("node") in recorded():
                 answer, _ = replay(state, usage_key("node"), "the use of the node")
                 items.append({**answer, "metadata": {"name": node["metadata"]["name"], "labels": node["metadata"].get("labels", {})}})
@@ -101,14 +99,10 @@ def usage(state: State, path: str, query: dict) -> dict:
         for pod in data["objects"]["pods"].values():
             meta = pod["metadata"]
             if found["ns"] in (None, meta["namespace"]) and at(pod, "status", "phase") == "Running" and wanted(meta.get("labels")):
-                asked += 1
                 one = usage_key(meta["namespace"], workload(pod))
                 if one in recorded():
                     answer, _ = replay(state, one, "")
                     items.append({**answer, "metadata": {"name": meta["name"], "namespace": meta["namespace"], "labels": meta.get("labels", {})}})
-    if asked and not items:
-        raise NotRecorded(f"rehearsal: no recording of the CPU and memory in use of {found['what']}" + (f" in {found['ns']}" if found["ns"] else ""),
-                          do="run this step on a real cluster, or record it there: make record")
     kind = {"pods": "PodMetrics", "nodes": "NodeMetrics"}[found["what"]]
     return {"kind": f"{kind}List", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}, "items": items}
 

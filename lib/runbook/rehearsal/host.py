@@ -5,14 +5,18 @@ import time
 from runbook.errors import NotRecorded
 from runbook.host import Result, expect
 from runbook.rehearsal.recordings import key, recorded, replay
-from runbook.rehearsal.state import State, now
+from runbook.rehearsal.state import State, fresh_objects, now, seed
 
 UNIT_FOLDER = "/etc/systemd/system"
 #: What a unit is that nobody made. Source: ``systemctl show`` of a name that does not exist.
 NO_UNIT = {"LoadState": "not-found", "UnitFileState": "", "ActiveState": "inactive", "SubState": "dead", "Result": "success"}
+K3S_UNIT = {"LoadState": "loaded", "UnitFileState": "enabled", "ActiveState": "active", "SubState": "running", "Result": "success"}
 NOTED = "rehearsal: only noted, nothing was run"
 #: Files whose content is behaviour of a machine; others that are not recorded do not exist here.
-OF_THE_MACHINE = ("/proc/", "/sys/", "/etc/os-release", "/etc/machine-id")
+OF_THE_MACHINE = ("/proc/", "/sys/", "/etc/os-release")
+#: The server of the rehearsal has k3s, as its store has a cluster; uninstalling it takes both away.
+K3S, KUBECONFIG = "/usr/local/bin/k3s", "/etc/rancher/k3s/k3s.yaml"
+OURS = ("k3s", "kubectl")  #: programs that are there because a step put them there
 
 
 class RehearsalHost:
@@ -29,13 +33,30 @@ class RehearsalHost:
             check: bool = True, echo: bool = False, root: bool = False) -> Result:
         """See :meth:`runbook.host.Host.run`. Raises NotRecorded for a command that nobody recorded."""
         argv = [str(a) for a in argv]
-        result = self._systemctl(argv[1:]) if argv[0].rpartition("/")[2] == "systemctl" and argv[1] != "show" else None
+        result = self._noted(argv)
         if result is None:
             answer, label = replay(self.state, run_key(argv), f"`{' '.join(argv)}` on the host")
             result = Result(tuple(argv), answer["exit_code"], answer["stdout"], answer["stderr"], answer.get("seconds", 0.0), label)
         if echo and result.stdout:
             print(result.stdout, end="" if result.stdout.endswith("\n") else "\n")
         return expect(result, self.name) if check else result
+
+    def change(self, argv: list[str], *, timeout: float = 120, input: str | None = None, env: dict[str, str] | None = None,
+               leaves: list[str] = (), gone: list[str] = ()) -> Result:
+        """Note what a command would leave and take away; nothing is run. See :meth:`runbook.host.Host.change`."""
+        argv = [str(a) for a in argv]
+        with self.state.change() as data:
+            for path in gone:
+                data["files"].pop(path, None)
+            for path in leaves:
+                data["files"].setdefault(path, {"text": "", "mode": 0o600 if path == KUBECONFIG else 0o755, "time": now()})
+            if K3S in gone:
+                data["objects"] = fresh_objects()
+        return self._noted(argv) or Result(tuple(argv), 0, "", replayed=NOTED)
+
+    def download(self, url: str, timeout: float = 60) -> str:
+        """Nothing is fetched here. Raises NotRecorded."""
+        raise NotRecorded(f"rehearsal: no recording of {url}: nothing is downloaded here", do="start the rehearsal anew: delete .rehearsal")
 
     def read(self, path: str) -> str | None:
         """The text of a file that a plan wrote; else as recorded; else there is none."""
@@ -49,6 +70,8 @@ class RehearsalHost:
         return None
 
     def exists(self, path: str) -> bool:
+        if path.startswith(OF_THE_MACHINE):
+            return replay(self.state, exists_key(path), path)[0]["there"]
         files = self.state.read()["files"]
         return path in files or any(p.startswith(path.rstrip("/") + "/") for p in files)
 
@@ -69,6 +92,8 @@ class RehearsalHost:
 
     def unit(self, name: str) -> dict:
         """A unit as plans left it."""
+        if _unit(name) == "k3s.service" and self.which("k3s"):
+            return dict(self.state.read()["units"].get("k3s.service") or K3S_UNIT)
         return dict(self.state.read()["units"].get(_unit(name)) or (NO_UNIT if self.read(f"{UNIT_FOLDER}/{_unit(name)}") is None else
                                                                     NO_UNIT | {"LoadState": "loaded", "UnitFileState": "disabled"}))
 
@@ -84,6 +109,15 @@ class RehearsalHost:
         """Forget a file; none there is fine."""
         with self.state.change() as data:
             data["files"].pop(path, None)
+
+    def _noted(self, argv: list[str]) -> Result | None:
+        """What is answered from the state: units, and the version of k3s."""
+        program = argv[0].rpartition("/")[2]
+        if program == "systemctl" and argv[1] != "show":
+            return self._systemctl(argv[1:])
+        if argv[:2] == ["k3s", "--version"] and self.which("k3s"):
+            return Result(tuple(argv), 0, f"k3s version {seed()['version']}+rehearsal\n", replayed=NOTED)
+        return None
 
     def _systemctl(self, arguments: list[str]) -> Result | None:
         words = [a for a in arguments if not a.startswith("-")]
@@ -117,6 +151,10 @@ def run_key(argv: list[str]) -> str:
 
 def read_key(path: str) -> str:
     return key("read", path)
+
+
+def exists_key(path: str) -> str:
+    return key("exists", path)
 
 
 def which_key(program: str) -> str:

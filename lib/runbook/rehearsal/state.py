@@ -20,6 +20,8 @@ from runbook.rehearsal.values import clone
 
 SEED = Path(__file__).resolve().parent.parent / "recordings" / "cluster-seed.json"
 FORMAT = 1
+#: What a server with k3s has, each with its mode; the contents are nobody's business here.
+FILES = {"/usr/local/bin/k3s": 0o755, "/usr/local/bin/k3s-uninstall.sh": 0o755, "/etc/rancher/k3s/k3s.yaml": 0o600}
 #: The letters of generated names. Source: k8s.io/apimachinery/pkg/util/rand.
 SAFE = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -109,13 +111,20 @@ def _fresh() -> dict:
     start = seed()
     data = {"format": FORMAT, "seed": start["about"], "version": 1000, "objects": {}, "files": {}, "units": {}, "releases": {}, "faults": {}, "frozen": [],
             "heard": {}, "addresses": {"pod": 100, "service": 0x6400, "port": 30100}}
-    for kind in start["kinds"]:
-        data["objects"][resource_key(kind["apiVersion"], kind["plural"])] = {}
+    data["objects"] = fresh_objects()
+    data["files"] = {path: {"text": "", "mode": mode, "time": start["recorded"]} for path, mode in FILES.items()}
+    return data
+
+
+def fresh_objects() -> dict:
+    """The objects of the seed, by kind and name."""
+    start = seed()
+    objects: dict = {resource_key(kind["apiVersion"], kind["plural"]): {} for kind in start["kinds"]}
     plurals = {(k["apiVersion"], k["kind"]): resource_key(k["apiVersion"], k["plural"]) for k in start["kinds"]}
     for obj in clone(start["objects"]):
         meta = obj["metadata"]
-        data["objects"][plurals[obj["apiVersion"], obj["kind"]]][f"{meta.get('namespace', '')}/{meta['name']}"] = obj
-    return data
+        objects[plurals[obj["apiVersion"], obj["kind"]]][f"{meta.get('namespace', '')}/{meta['name']}"] = obj
+    return objects
 
 
 def resource_key(api_version: str, plural: str) -> str:
