@@ -2,7 +2,7 @@
 
 from runbook.cluster import quantity
 from runbook.errors import ClusterError, RunbookError
-from runbook.facts import repositories, workspaces as facts
+from runbook.facts import repositories, storage, workspaces as facts
 from runbook.gitpod import parse
 from runbook.operations.objects import ensure_objects
 from runbook.operations.together import Together
@@ -50,6 +50,9 @@ def ensure_workspaces(site, wanted: Workspaces, only: tuple[Workspace, ...] | No
         grown = _grown(site, w, wanted) if release or present[w.owner] else {}
         kept = {k: v for k, v in (release.values if release else {}).items() if k not in OWN_KEYS}
         values = kept | chart_values(w, wanted, mount, asked[w], grown)
+        # A claim never changes its class; a new workspace gets the one that keeps data, once step 03 has made it.
+        values["storage"]["className"] = (release.values.get("storage", {}).get("className", "") if release
+                                          else storage.class_for_new(site, w.name, namespace(w.owner)))
         change = site.helm.ensure(
             charts() / "workspace", w.name, namespace(w.owner), values, timeout=wanted.timeout, new_namespace=not present[w.owner],
             settle=lambda w=w: settle(site, w.name, w.owner, wanted.timeout))
