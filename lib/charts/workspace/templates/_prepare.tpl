@@ -56,6 +56,9 @@
   volumeMounts:
     - {name: ide, mountPath: /mnt/ide}
 {{- end }}
+{{- if and (include "workspace.docker.enabled" .) (ne .Values.ide.mount "image") }}
+{{ include "workspace.docker.copy" . }}
+{{- end }}
 {{- end -}}
 
 {{- define "workspace.small" -}}

@@ -21,6 +21,9 @@
   emptyDir: {}
   {{- end }}
 {{- end }}
+{{- if include "workspace.docker.enabled" . }}
+{{ include "workspace.docker.volumes" . }}
+{{- end }}
 {{- if .Values.repo.secret }}
 - name: git
   secret: {secretName: {{ .Values.repo.secret | quote }}, defaultMode: 0440}

@@ -25,9 +25,14 @@
     - {name: GITPOD_REPO_ROOT, value: {{ include "workspace.folder" . | quote }}}
     {{- if .Values.ide.enabled }}
     - {name: IDE_PORT, value: {{ .Values.ide.port | quote }}}
+    # Its cookie bears the workspace's name: the gateway hands it to no other workspace.
+    - {name: CODE_SERVER_COOKIE_SUFFIX, value: {{ printf "%s-%s" .Release.Name (include "workspace.owner" .) | quote }}}
     - name: IDE_PASSWORD
       valueFrom:
         secretKeyRef: {name: {{ include "workspace.secret" . }}, key: ide-password}
+    {{- end }}
+    {{- if include "workspace.docker.enabled" . }}
+    - {name: DOCKER_HOST, value: "unix:///run/dockerd/docker.sock"}
     {{- end }}
     {{- if .Values.mariadb.enabled }}
     - {name: DB_HOST, value: 127.0.0.1}
@@ -76,6 +81,9 @@
     {{- end }}
     {{- if .Values.ide.enabled }}
     - {name: ide, mountPath: /opt/ide, readOnly: true}
+    {{- end }}
+    {{- if include "workspace.docker.enabled" . }}
+    {{- include "workspace.docker.mounts" . | nindent 4 }}
     {{- end }}
     {{- if .Values.repo.secret }}
     - {name: git, mountPath: /run/secrets/git, readOnly: true}
