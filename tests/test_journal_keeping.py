@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -187,8 +188,12 @@ def test_parameters_that_look_like_secrets_are_masked():
     ("nothing", "nothing"),
 ])
 def test_outputs_are_cleaned(text, hidden, tmp_path):
-    from pathlib import Path
     assert Hide({"password": "hunter2222"}, Path("/srv/the place"), {}).text(text) == hidden
+
+
+def test_code_stays_as_it_was_written_but_for_secrets():
+    notebook = book("open('/srv/place/x', 'hunter2222')")
+    assert Hide({"token": "hunter2222"}, Path("/srv/place"), {}).notebook(notebook).cells[-1].source == f"open('/srv/place/x', '{MASK}')"
 
 
 def test_images_are_left_as_they_are():

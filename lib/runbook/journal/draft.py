@@ -1,5 +1,6 @@
 """Stepping by hand: prepared copies in the journal's folder, and making a run of them afterwards."""
 
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -52,6 +53,8 @@ def close(folder: Path) -> execute.Run:
         record.learn(run, read[name])
         notes = [OUT_OF_ORDER] if out_of_order(read[name]) else []
         run["steps"][i] = execute.keep(name, step["title"], read[name], verdict, taken(read[name]), folder, hide, notes)
+    run["steps"] = [step for step in run["steps"] if step["outcome"] != NOT_RUN or step["notebook"][:2] in books.DEFAULT_NUMBERS]
+    shutil.rmtree(folder / ".ipynb_checkpoints", ignore_errors=True)  # JupyterLab's
     outcomes = {step["outcome"] for step in run["steps"]}
     final = execute.close(folder, run, FAILED if FAILED in outcomes else OK)
     index.write(final.parent)

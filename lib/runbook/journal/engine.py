@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -37,11 +38,29 @@ class _Keeper(NotebookExecutionManager):
 
     def __init__(self, nb, path: Path, hide: Hide):
         super().__init__(nb, output_path=None, progress_bar=False)
-        self.path, self.hide, self.failed = path, hide, None
+        self.path, self.hide, self.failed, self._held = path, hide, None, False
+
+    def cell_start(self, cell, cell_index=None, **kwargs):
+        """As papermill's; only code cells are worth a save."""
+        with self._hold(cell.cell_type != "code"):
+            super().cell_start(cell, cell_index, **kwargs)
+
+    def cell_complete(self, cell, cell_index=None, **kwargs):
+        """As papermill's; the start of the next cell, or the end, saves what this one left."""
+        with self._hold(True):
+            super().cell_complete(cell, cell_index, **kwargs)
+
+    @contextmanager
+    def _hold(self, held: bool):
+        self._held = held
+        try:
+            yield
+        finally:
+            self._held = False
 
     def save(self, **kwargs):
-        if "nb" in kwargs:
-            self.nb = kwargs["nb"]
+        if self._held:
+            return
         self.last_save_time = self.now()
         try:
             save(self.hide.notebook(self.nb), self.path, durable=False)
@@ -114,8 +133,9 @@ papermill_engines.register("runbook", _Engine)
 
 
 def save(notebook, path: Path, *, durable: bool = True) -> None:
-    """Write a notebook whole or not at all; see :func:`runbook.journal.atomic.write_bytes`."""
-    atomic.write_text(path, nbformat.writes(notebook) + "\n", durable=durable)
+    """Write a notebook whole or not at all; not ``durable``: quickly, as another save will follow."""
+    text = nbformat.writes(notebook) if durable else nbformat.v4.writes(notebook)  # the latter does not validate
+    atomic.write_text(path, text + "\n", durable=durable)
 
 
 def prepare(source: Path, parameters: dict):

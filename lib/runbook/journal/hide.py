@@ -41,6 +41,11 @@ def secret_values(parameters) -> set[str]:
     return found
 
 
+def _compiled(pairs: list[tuple[str, str]]) -> list[tuple[re.Pattern, str]]:
+    """Longest first, so that a folder inside another is told as itself."""
+    return [(re.compile(what), by) for what, by in sorted(pairs, key=lambda pair: -len(pair[0]))]
+
+
 class Hide:
     """Replaces secrets of the environment and the parameters by a mask, and this machine's folders by what they are.
 
@@ -55,24 +60,25 @@ class Hide:
         secrets = secret_values(parameters or {}) | {v for k, v in environment.items() if LOOKS_SECRET.search(k)}
         places = {path: "site-packages" for path in sys.path if path.endswith("site-packages")}
         places |= {sys.prefix: "(python)", os.path.expanduser("~"): "~"} | ({str(root): "."} if root else {})
-        patterns = [(re.escape(value), MASK) for value in secrets if len(value) >= SHORTEST]
-        patterns += [(re.escape(path) + r"(?![\w-])", by) for path, by in places.items() if len(path) > 1 and path not in ("/usr", "~")]
-        self._pairs = [(re.compile(what), by) for what, by in sorted(patterns, key=lambda pair: -len(pair[0]))]
+        hidden = [(re.escape(value), MASK) for value in secrets if len(value) >= SHORTEST]
+        told = [(re.escape(path) + r"(?![\w-])", by) for path, by in places.items() if len(path) > 1 and path not in ("/usr", "~")]
+        self._secrets, self._places = _compiled(hidden), _compiled(told)
 
-    def text(self, value: str) -> str:
-        """The text without them."""
-        for what, by in self._pairs:
+    def text(self, value: str, *, places: bool = True) -> str:
+        """The text without them; ``places`` also without this machine's folders."""
+        for what, by in self._secrets + (self._places if places else []):
             value = what.sub(by, value)
         return value
 
-    def value(self, value):
-        """The same through lists and dictionaries; values of image types are left as they are."""
+    def value(self, value, *, places: bool = True):
+        """The same through lists and dictionaries. Images are left as they are; code loses its secrets only."""
         if isinstance(value, str):
-            return self.text(value)
+            return self.text(value, places=places)
         if isinstance(value, list):
-            return [self.value(item) for item in value]
+            return [self.value(item, places=places) for item in value]
         if isinstance(value, dict):
-            return type(value)({key: item if str(key).startswith("image/") else self.value(item) for key, item in value.items()})
+            return type(value)({key: item if str(key).startswith("image/") else self.value(item, places=places and key != "source")
+                                for key, item in value.items()})
         return value
 
     def notebook(self, notebook):
