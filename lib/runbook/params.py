@@ -26,7 +26,13 @@ Repository = Annotated[str, StringConstraints(
 Port = Annotated[int, Field(ge=1, le=65535)]
 Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
 
+DOMAIN = r"^(auto|([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)$"
+NAMESPACE = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+OwnerList = list[Owner]
+
 PATTERNS = {
+    DOMAIN: "auto, or a domain such as code.example.org in small letters",
+    NAMESPACE: "small letters, digits and hyphens",
     Name.__metadata__[0].pattern: "small letters, digits and hyphens, beginning with a letter, at most 30",
     Owner.__metadata__[0].pattern: "small letters and digits, beginning with a letter, at most 20, no hyphen",
     Quantity.__metadata__[0].pattern: 'a Kubernetes quantity in quotes, such as "500m" or "2Gi"',
@@ -166,7 +172,33 @@ class Docker(Section):
 class Ingress(Section):
     """Step 05: the names and certificates of the workspaces."""
 
-    domain: str = Field("auto", description="auto: a name made of the node's address, which needs no DNS")
+    domain: Annotated[str, StringConstraints(pattern=DOMAIN)] = Field(
+        "auto", description="workspaces are <name>-<owner>.ws.<domain>; auto: a name made of the node's address, which needs no DNS of yours")
+    address: str = Field("", description="the address that the names must lead to; empty: the node's (give the public one behind NAT)")
+    probe: str = Field("", description="the address that this step's probes connect to; empty: the node's")
+    resolver: str = Field("", description="a DNS server to ask, such as 9.9.9.9; empty: the system's")
+    class_name: str = Field("", description="IngressClass; empty: the cluster's default")
+    annotations: dict[str, str] = Field({}, description="further annotations of the Ingress, for a controller that this step does not know")
+    traefik: bool = Field(True, description="configure the Traefik that k3s ships (HelmChartConfig); no effect elsewhere")
+    certificate: Literal["private", "own", "cert-manager"] = Field(
+        "private", description="private: an authority of ours; own: a wildcard of yours; cert-manager: ACME by DNS-01")
+    cert_file: str = Field("", description="own: path of the certificate and its chain (PEM), on the server")
+    key_file: str = Field("", description="own: path of its private key (PEM), on the server")
+    issuer: str = Field("", description="cert-manager: the ClusterIssuer, with a DNS-01 solver")
+    renew_days: int = Field(30, ge=1, le=300, description="private: renewed when fewer days are left")
+    image: str = Field("docker.io/codercom/code-server:4", description="image with the Node that the gateway runs on")
+    replicas: int = Field(1, ge=1, le=10, description="how many gateways")
+    namespace: Annotated[str, StringConstraints(pattern=NAMESPACE)] = Field("runbook-system", description="where gateway and certificates are")
+    owners: OwnerList = Field([], description="only the workspaces of these owners; empty: of everybody")
+    at_once: int = Field(16, ge=1, le=64, description="how many probes side by side")
+
+    @model_validator(mode="after")
+    def _certificate_is_whole(self):
+        if self.certificate == "own" and not (self.cert_file and self.key_file):
+            raise ValueError("certificate own needs cert_file and key_file")
+        if self.certificate == "cert-manager" and not self.issuer:
+            raise ValueError("certificate cert-manager needs issuer")
+        return self
 
 
 class LoadStage(Section):
