@@ -38,7 +38,7 @@ class Site:
         """Why a claim about a change, or about these results, cannot be shown here; empty when it can.
 
         Args:
-            results: what the claim rests on; results that were replayed, or the reason itself.
+            results: what the claim rests on: results, a host or a cluster, which may be replayed; or the reason itself.
         """
         if self.mode == "plan":
             return "plan mode: nothing was changed"
