@@ -60,8 +60,7 @@ def chart_values(workspace: Workspace, wanted: Workspaces, mount: str, gitpod: d
         grown: sizes of volumes that are larger than the parameters say: a volume never shrinks. ``{"home": "5Gi"}``
     """
     asked = dict(gitpod)
-    image = workspace.image or asked.pop("image", "") or wanted.image
-    asked.pop("image", None)
+    image = workspace.image or asked.get("image") or wanted.image
     return {
         "owner": workspace.owner,
         "image": image,

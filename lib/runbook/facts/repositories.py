@@ -14,12 +14,12 @@ SECONDS = 60
 HELPER = '!f() { test "$1" = get && echo "username=$RUNBOOK_GIT_USER" && echo "password=$RUNBOOK_GIT_PASSWORD"; }; f'
 #: git's words, and what a person does about them.
 ADVICE = (
+    (("Remote branch", "could not find remote branch"), "correct ref: a branch or a tag of the repository"),
     (("could not read Username", "Authentication failed", "terminal prompts disabled", "Permission denied", "403"),
      "it asks for a password: put username and password (a token) into a Secret of the owner's namespace and name it in git_secret"),
     (("not found", "does not appear to be a git repository", "repository not exported", "404"), "see that the URL is the one that git clone takes"),
     (("Could not resolve host", "unable to connect", "Failed to connect", "Connection refused", "timed out"),
      "see that this server reaches that host"),
-    (("Remote branch", "could not find remote branch"), "correct ref: a branch or a tag of the repository"),
 )
 
 

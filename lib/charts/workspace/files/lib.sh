@@ -48,7 +48,7 @@ prepare_ide() {
   cat /opt/runbook-tasks/machine-settings.json >"$data/Machine/settings.json"
   [ -e "$data/User/settings.json" ] || cat /opt/runbook-tasks/user-settings.json >"$data/User/settings.json"
   # The terminals of the tasks; a file that the person made is not touched.
-  if [ ! -e "$data/User/tasks.json" ] || grep -q '"runbook: ' "$data/User/tasks.json"; then
+  if [ ! -e "$data/User/tasks.json" ] || grep -q '"/opt/runbook/gp"' "$data/User/tasks.json"; then
     cat /opt/runbook-tasks/user-tasks.json >"$data/User/tasks.json"
   fi
 }
