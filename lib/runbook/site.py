@@ -130,7 +130,7 @@ def identify(site: Site) -> Site:
     site.version = site.cluster.version
     nodes = site.cluster.list("Node")
     site.nodes = [n["metadata"]["name"] for n in nodes]
-    images = [name for n in nodes for i in n.get("status", {}).get("images", []) for name in i.get("names", [])]
+    images = [name for n in nodes for i in n.get("status", {}).get("images", []) for name in i.get("names") or []]
     if not site.banner and any(name.startswith(LAB_IMAGES) for name in images):
         site.banner = "LAB"
     return site
