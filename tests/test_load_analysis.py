@@ -13,7 +13,7 @@ OBJECTIVE = Objective(95, 400, 0.01)
 
 def stages(*rows):
     return pd.DataFrame([{"stage": f"{rate}/s", "offered": float(rate), "requests": rate * 5, "failed": failed,
-                          "failed_share": failed / (rate * 5), "p95": p95, "good": good} for rate, p95, failed, good in rows])
+                          "failed_share": failed / (rate * 5), "p95": p95, "good": good, "queue": 7.2} for rate, p95, failed, good in rows])
 
 
 @pytest.mark.parametrize("table, rate, beyond, words", [
@@ -21,6 +21,7 @@ def stages(*rows):
     (stages((10, 50, 0, True), (20, 90, 0, True)), 20, "", "20 requests/s or more"),
     (stages((10, 900, 0, False), (20, 90, 0, True)), 0, "10/s", "not even 10/s is kept: p95 900 ms"),
     (stages((10, 50, 0, True), (20, 900, 0, False), (40, 50, 0, True)), 10, "20/s", "10 requests/s (20/s is too much: p95 900 ms)"),
+    (stages((10, 50, 0, True), (20, 40, 0, False)), 10, "20/s", "10 requests/s (20/s is too much: its queue grew by 7 requests)"),
     (stages((10, 50, 0, True), (20, 40, 9, False)), 10, "20/s", "10 requests/s (20/s is too much: 9 of 100 failed)"),
 ])
 def test_the_knee(table, rate, beyond, words):
@@ -51,6 +52,29 @@ def test_what_did_not_come_is_not_a_number():
 def test_one_quiet_second_in_between_is_not_within_the_objective():
     p95 = [50.0] * 5 + [900.0, 50.0, 50.0, 900.0, 50.0, 50.0, 50.0]
     assert load.reaction(tier((0, 1, 1, 9), (6, 2, 2, 9)), seconds(p95), OBJECTIVE, 5, 12).within == 4
+
+
+def test_an_objective_that_was_never_left_needs_no_coming_back():
+    assert load.reaction(tier((0, 1, 1, 9)), seconds([50.0] * 10), OBJECTIVE, 2, 9).within == 0
+
+
+PLANNED = pd.DataFrame({"second": range(14), "planned": [2, 2, 6, 10, 14, 14, 14, 14, 14, 14, 20, 20, 2, 2]})
+
+
+def test_the_window_and_the_steady_half_of_a_wave():
+    assert load.window(PLANNED) == (2, 12)
+    assert load.steady(PLANNED) == (7, 10)
+
+
+def test_a_load_that_never_rose_has_no_window():
+    flat = PLANNED.assign(planned=5)
+    assert all(math.isnan(x) for x in (*load.window(flat), *load.steady(flat)))
+
+
+def test_replicas_during_a_stage():
+    table = pd.DataFrame({"stage": ["a", "b"], "from": [0, 10], "to": [9, 19]})
+    samples = tier((0, 1, 1, 9), (5, 2, 2, 9), (12, 4, 3, 9), (30, 4, 4, 9))
+    assert [load.replicas_at(samples, table, s) for s in ("a", "b", "none")] == [2, 3, 1]
 
 
 def test_cpu_for_a_request():

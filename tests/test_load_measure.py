@@ -105,6 +105,14 @@ def test_stages_are_judged_without_their_first_moments():
     assert list(load.by_stage(run, settle=0.5)["planned"]) == [10, 20]
 
 
+def test_a_stage_whose_queue_grows_is_not_good_though_its_latency_is():
+    run = a_run(stages=staircase([10, 40], 4), objective=Objective(95, 2000))
+    run.requests.loc[run.requests["start"] >= 4, "took"] = (run.requests["start"] - 4) / 4  # 0 … 1 s: it falls behind
+    table = load.by_stage(run)
+    assert list(table["good"]) == [True, False] and table["p95"].iloc[1] < 2000
+    assert 20 < table["queue"].iloc[1] < 40 and abs(table["queue"].iloc[0]) < 1
+
+
 def test_every_figure_is_the_same_from_the_stored_data(tmp_path):
     run = a_run(stages=staircase([10, 40], 3), took=0.1234567, errors={5: "timeout"}, dropped=[4.2])
     again = load.read(run.save(tmp_path / "run"))

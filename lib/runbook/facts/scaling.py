@@ -6,7 +6,7 @@ import time
 import pandas as pd
 
 from runbook.cluster import quantity
-from runbook.errors import ClusterError, NotFound
+from runbook.errors import ClusterError, NotFound, NotRecorded
 
 MIB = 2**20
 SAMPLE = {"at": "float64", "wanted": "int64", "ready": "int64", "pending": "int64", "cpu_m": "float64", "request_m": "float64",
@@ -57,10 +57,10 @@ def pods(site, namespace: str, release: str) -> pd.DataFrame:
 
 
 def usage(site, namespace: str) -> list[dict]:
-    """CPU and memory of a namespace's pods; nothing where nothing is measured."""
+    """CPU and memory of a namespace's pods; nothing where nothing is measured or recorded."""
     try:
         return site.cluster.usage("pods", namespace)
-    except ClusterError:
+    except (ClusterError, NotRecorded):
         return []
 
 
@@ -112,6 +112,23 @@ def room(site, without: str = "") -> pd.DataFrame:
         cpu, memory = quantity(has["cpu"]) * 1000, quantity(has["memory"]) / MIB
         rows.append((name, cpu, cpu - 1000 * sum(asked[0]), memory, memory - sum(asked[1]) / MIB, int(quantity(has["pods"])) - len(here)))
     return pd.DataFrame(rows, columns=["node", "cpu_m", "cpu_free_m", "memory_mib", "memory_free_mib", "pods_free"])
+
+
+def fits(room: pd.DataFrame, replicas: int, cpu: str, memory: str) -> bool:
+    """Do so many replicas find room on the nodes of :func:`room`? ``cpu`` and ``memory`` are what each requests."""
+    by_cpu, by_memory = room["cpu_free_m"] // (quantity(cpu) * 1000), room["memory_free_mib"] // (quantity(memory) / MIB)
+    return int(pd.concat([by_cpu, by_memory, room["pods_free"]], axis=1).min(axis=1).clip(lower=0).sum()) >= replicas
+
+
+def scales(autoscaler: pd.DataFrame) -> bool:
+    """Does an autoscaler (:func:`autoscaler`) measure the CPU and act on it?"""
+    told = autoscaler.set_index("fact")["value"]
+    return str(told.get("ScalingActive", "")).startswith("True") and told.get("measured, % of the CPU request") is not None
+
+
+def replaced(before: pd.DataFrame, after: pd.DataFrame) -> bool:
+    """Is every pod of ``after`` (:func:`pods`) another than those of ``before``, and ready?"""
+    return len(after) > 0 and not set(before["pod"]) & set(after["pod"]) and bool(after["ready"].all())
 
 
 def sample(site, namespace: str, release: str) -> dict:

@@ -10,7 +10,7 @@ from runbook.load.scenario import Objective
 
 @dataclass(frozen=True)
 class Knee:
-    """The highest offered rate within the objective.
+    """The highest offered rate within the objective, without a growing queue.
 
     Attributes:
         rate: requests a second; 0 when even the lowest rate was too much.
@@ -49,6 +49,8 @@ def broke(row, objective: Objective) -> str:
         return f"{row.failed} of {row.requests} failed"
     # the table holds p50, p95, p99; of another percentile it can only be said that it is over
     late = getattr(row, f"p{objective.percentile:g}", None)
+    if late is not None and late <= objective.under_ms:
+        return f"its queue grew by {row.queue:.0f} requests"
     return f"p{objective.percentile:g} " + (f"{late:.0f} ms" if late is not None else f"over {objective.under_ms:g} ms")
 
 
@@ -59,7 +61,7 @@ class Reaction:
     Attributes:
         decided: until more replicas were wanted.
         ready: until as many were ready as were at most.
-        within: until p95 was within the objective and stayed there for 3 seconds.
+        within: until p95 was within the objective again, for 3 seconds on end, after it had first left it; 0 if it never did.
         back: from the end of the load until the ready replicas were as few as before.
         most: ready replicas at most. fewest: before the step.
     """
@@ -89,11 +91,13 @@ def reaction(tier: pd.DataFrame, seconds: pd.DataFrame, objective: Objective, st
     most = int(tier["ready"].max())
     calm = (seconds["p95"] <= objective.under_ms) & (seconds["failed"] == 0)
     lasting = calm & calm.shift(-1, fill_value=True) & calm.shift(-2, fill_value=True)
-    held = seconds[lasting & seconds["second"].between(step, end, inclusive="left")]
+    loaded = seconds["second"].between(step, end, inclusive="left")
+    broken = first(seconds[loaded & ~calm]["second"])
+    again = first(seconds[loaded & lasting & (seconds["second"] > broken)]["second"])
     return Reaction(
         decided=first(after[after["wanted"] > wanted0]["at"]) - step,
         ready=(first(after[after["ready"] >= most]["at"]) - step) if most > fewest else math.nan,
-        within=first(held["second"]) - step,
+        within=0.0 if math.isnan(broken) else again - step,
         back=first(tier[(tier["at"] > end) & (tier["ready"] <= fewest)]["at"]) - end,
         fewest=fewest, most=most)
 
@@ -101,6 +105,30 @@ def reaction(tier: pd.DataFrame, seconds: pd.DataFrame, objective: Objective, st
 def first(values: pd.Series) -> float:
     """The first value, NaN if there is none."""
     return float(values.iloc[0]) if len(values) else math.nan
+
+
+def window(seconds: pd.DataFrame) -> tuple[float, float]:
+    """When the planned load rose above that of the first second, and when it fell back for good; seconds of the run."""
+    high = seconds[seconds["planned"] > seconds["planned"].iloc[0] + 0.5]["second"]
+    return (float(high.iloc[0]), float(high.iloc[-1]) + 1) if len(high) else (math.nan, math.nan)
+
+
+def steady(seconds: pd.DataFrame) -> tuple[float, float]:
+    """The second half of the longest stretch of one planned rate above the first: there the tier has followed, if it can."""
+    step, end = window(seconds)
+    inside = seconds[seconds["second"].between(step, end, inclusive="left")]
+    runs = inside.groupby((inside["planned"].diff().abs() > 1e-6).cumsum())["second"].agg(["min", "max"])
+    if not len(runs):
+        return math.nan, math.nan
+    longest = runs.loc[(runs["max"] - runs["min"]).idxmax()]
+    return (longest["min"] + longest["max"] + 1) / 2, float(longest["max"]) + 1
+
+
+def replicas_at(tier: pd.DataFrame, stages: pd.DataFrame, stage: str) -> int:
+    """The most replicas that were ready during a stage, at least 1."""
+    row = stages[stages["stage"] == stage]
+    inside = tier[tier["at"].between(row["from"].min(), row["to"].max())] if len(row) else tier.iloc[:0]
+    return max(1, int(inside["ready"].max())) if len(inside) else 1
 
 
 def cpu_per_request(tier: pd.DataFrame, seconds: pd.DataFrame, begin: float, end: float) -> float:

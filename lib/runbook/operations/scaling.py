@@ -35,8 +35,8 @@ def ensure_tier(site, wanted: Load) -> Plan:
     return ensure_objects(site.cluster, namespace) + plan_of([release])
 
 
-def remove_tier(site, wanted: Load) -> Plan:
-    """No release, and no namespace if nothing else lives in it."""
+def undo(site, wanted: Load, delete_data: bool = False) -> Plan:
+    """No release, and no namespace if nothing else lives in it. The tier keeps no data."""
     if site.cluster.get("Namespace", wanted.namespace) is None:
         return plan_of([None])
     changes = [site.helm.remove(wanted.release, wanted.namespace)]
@@ -82,7 +82,9 @@ def await_rollout(site, wanted: Load, timeout: float = START_SECONDS) -> None:
 
 
 def await_rest(site, wanted: Load, timeout: float = 0) -> None:
-    """Wait until the autoscaler measures CPU and the tier is at rest: as few replicas as it may have."""
+    """Wait until the autoscaler measures CPU and the tier is at rest: as few replicas as it may have. Nothing in plan mode and rehearsal."""
+    if site.shown(site.cluster.replayed if site.cluster else "no cluster"):
+        return
     timeout = timeout or MEASURE_SECONDS + wanted.fewer_after
     site.cluster.wait("HorizontalPodAutoscaler", wanted.release, wanted.namespace, timeout=timeout,
                       until=lambda h: facts.measured_of(h) is not None and h["status"].get("currentReplicas") == wanted.replicas_min,

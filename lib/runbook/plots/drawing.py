@@ -93,15 +93,15 @@ def time_axis(ax: Axes, seconds: pd.DataFrame) -> None:
 def stage_marks(ax: Axes, seconds: pd.DataFrame, names: bool = True) -> None:
     """A thin line where each stage of the load begins, and its name above the axes."""
     starts = seconds.drop_duplicates("stage")
-    end, last = seconds["second"].max() + 1, -1e9
+    free, character = 0.0, 0.0115 * (seconds["second"].max() + 1)
     for row in starts.itertuples():
         if row.second:
             ax.axvline(row.second, color=GREY, linewidth=0.8, linestyle=":")
         # a name that would run into the one before is left to the line and the table
-        if names and row.second - last >= end * 0.012 * (len(row.stage) + 1):
+        if names and row.second >= free:
             ax.annotate(row.stage, (row.second, 1), xycoords=("data", "axes fraction"), ha="left", va="bottom", fontsize=8, color=GREY,
                         xytext=(1, 1), textcoords="offset points")
-            last = row.second
+            free = row.second + character * (len(row.stage) + 1)
 
 
 def legend(ax: Axes, handles=None, **more) -> None:

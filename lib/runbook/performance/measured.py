@@ -1,13 +1,9 @@
-"""A load test of a site's tier: sent, watched, judged and drawn. What notebook 06 shows.
+"""A load test of a site's tier: sent, watched, drawn."""
 
-In plan mode nothing is sent. On the rehearsal k6 runs for real, shortened, against a small server of our own on the loopback;
-what the tier did (replicas, CPU) is replayed from a recorded run and labelled.
-"""
-
-import json
+import os
 import threading
-from dataclasses import dataclass, field, replace
-from importlib.resources import files
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -15,16 +11,12 @@ import pandas as pd
 from runbook import load, plots
 from runbook.errors import LoadError
 from runbook.facts import scaling as facts
-from runbook.load import Objective, Run, Scenario, Stage, loopback
+from runbook.load import Objective, Run, Scenario, Stage
 from runbook.operations import scaling
 from runbook.params import Load
-from runbook.plans import Plan
+from runbook.performance import recorded
 from runbook.plots import Drawing
 from runbook.show import emit
-
-RECORDINGS = files("runbook") / "recordings" / "load"
-#: What the small server of the rehearsal takes for a request, in each of its two places: 50 requests a second.
-REHEARSAL_PATHS = {"/work/40": 1}
 
 
 @dataclass(frozen=True)
@@ -32,6 +24,9 @@ class Missing:
     """What stands where a graph or table would: why there is none."""
 
     why: str
+
+    def table(self) -> "Missing":
+        return self
 
     def __repr__(self) -> str:
         return f"– not measured: {self.why}"
@@ -73,6 +68,13 @@ class Measured:
         """One of :func:`runbook.load.totals`; NaN where nothing was measured."""
         return load.totals(self.run)[figure] if self.run else float("nan")
 
+    @property
+    def reaction(self) -> load.Reaction | Missing:
+        """How the tier followed (in the recorded run, where it was replayed)."""
+        if self.tier is None:
+            return Missing(self.why or self.replayed)
+        return load.reaction(self.tier, self.about["seconds"], self.objective, *load.window(self.about["seconds"]))
+
     def lost(self) -> int:
         """Requests that failed or were dropped."""
         return int(self.total("failed")) if self.run else 0
@@ -98,6 +100,8 @@ class Measured:
         return self._if(lambda: plots.knee_curve(load.by_stage(self.run, settle=1), self.objective, self.knee, f"{self.name}-knee", self.note))
 
     def tier_with_load(self) -> Drawing | Missing:
+        if self.tier is None and not self.why:
+            return Missing(self.replayed)
         return self._if(lambda: plots.tier_with_load(
             self.about["seconds"], self.tier, self.objective, self.target, f"{self.name}-tier", self.replayed))
 
@@ -110,58 +114,72 @@ class Measured:
         return Missing(self.why) if self.why else make()
 
 
-def measure(site, wanted: Load, name: str, stages, *, midway: Plan | None = None, watched: bool = True) -> Measured:
-    """Send a load to the tier and watch it.
+def measure(site, wanted: Load, name: str, stages, *, midway: Callable | None = None) -> Measured:
+    """Send a load to the tier and look at it each second.
 
     Args:
         stages: of the parameters, or :func:`runbook.load.staircase`.
-        midway: carried out after a quarter of the time, while the load runs.
-        watched: look at the tier each second.
+        midway: called after a quarter of the time, while the load runs.
 
     Raises:
         LoadError: the target cannot be measured, the generator was the limit, or the tier could not be watched.
     """
     objective = Objective(**wanted.objective.model_dump())
     common = {"name": name, "objective": objective, "target": wanted.target}
-    if site.mode == "plan":
-        return Measured(why="plan mode: no load was sent", **common)
+    absent = site.needs(site.cluster, "01-install-k3s") or site.shown()
+    if absent:
+        return Measured(why=absent, **common)
     stages = tuple(s if isinstance(s, Stage) else Stage(**s.model_dump()) for s in stages)
     if site.cluster.replayed:
-        return _rehearse(site, wanted, stages, midway, common)
+        run = recorded.rehearse(stages, objective)
+        (midway or int)()
+        store(run, name)
+        return Measured(run=run, **recorded.tier(name), **common)
     scenario = Scenario(scaling.address(site, wanted), stages, wanted.paths, wanted.hosts, objective, wanted.timeout, wanted.most_waiting,
                         ca=wanted.ca)
     with facts.Watch(site, wanted.namespace, wanted.release) as watch, Midway(midway, scenario.seconds / 4):
         run = load.run(scenario)
-    tier = watch.frame(run.began) if watched else None
-    if watched and not len(tier):
+    tier = watch.frame(run.began)
+    if not len(tier):
         raise LoadError(f"the tier could not be watched: all {watch.missed} looks at it failed", do="see that metrics-server answers",
                         fix="90-diagnose")
     store(run, name)
-    return Measured(run=run, tier=tier, about={"seconds": load.by_second(run), "stages": load.by_stage(run, settle=1)}, **common)
+    measured = Measured(run=run, tier=tier, about={"seconds": load.by_second(run), "stages": load.by_stage(run, settle=1)}, **common)
+    if os.environ.get("RUNBOOK_RECORD"):
+        recorded.save(measured, site.version, Path(os.environ["RUNBOOK_RECORD"]).parent)
+    return measured
+
+
+def again(site, wanted: Load, name: str, stages) -> Measured:
+    """The same as :func:`measure` after the recommendation was adopted; nothing if it was not."""
+    if not wanted.adopt:
+        return Measured(name, why="load.adopt is false: the recommendation was not applied")
+    return measure(site, wanted, name, stages)
 
 
 class Midway:
-    """Carries a plan out a while after its ``with`` block began; what goes wrong is raised at its end."""
+    """Calls something a while after its ``with`` block began; what goes wrong there is raised at the block's end."""
 
-    def __init__(self, plan: Plan | None, after: float):
-        self._plan, self._error = plan, None
+    def __init__(self, call: Callable | None, after: float):
+        self._call, self._error = call, None
         self._timer = threading.Timer(after, self._perform)
+        self._timer.daemon = True
 
     def _perform(self) -> None:
         try:
-            for change in self._plan or ():
-                change.perform()
+            self._call()
         except Exception as error:
             self._error = error
 
     def __enter__(self) -> "Midway":
-        self._timer.daemon = True
-        self._timer.start()
+        if self._call:
+            self._timer.start()
         return self
 
     def __exit__(self, kind, *_) -> None:
         self._timer.cancel()
-        self._timer.join(60)
+        if self._call:
+            self._timer.join(120)
         if self._error and kind is None:
             raise self._error
 
@@ -174,42 +192,3 @@ def store(run: Run, name: str) -> None:
     emit("figure", {"name": f"{name}-requests", "alt": "", "csv": csv, "scenario": run.scenario.record(), "began": run.began,
                     "interrupted": run.interrupted, "machine": run.machine},
          f"{len(table)} requests measured, {len(dropped)} arrivals dropped; every one is in the report's data ({name}-requests).")
-
-
-# -- the rehearsal -------------------------------------------------------------
-
-
-def _rehearse(site, wanted: Load, stages, midway, common) -> Measured:
-    """k6 for real against our own small server, each stage cut to 2 s; the tier of the recorded run of that name."""
-    short = tuple(replace(s, seconds=min(s.seconds, 2)) for s in stages)
-    with loopback.server(workers=2) as url:
-        run = load.run(Scenario(url, short, REHEARSAL_PATHS, objective=common["objective"], timeout=5, new_connections=False))
-    for change in midway or ():
-        change.perform()
-    store(run, common["name"])
-    recorded = recording(common["name"])
-    if recorded is None:
-        return Measured(run=run, replayed="rehearsal: no recorded run of this", tier=None, **common)
-    about, tier = recorded
-    return Measured(run=run, tier=tier, about={k: about[k] for k in ("seconds", "stages")},
-                    replayed=f"replayed from a run of {about['date']} on Kubernetes {about['version']}", **common)
-
-
-def save_recording(site, measured: Measured, date: str, folder: Path | None = None) -> Path:
-    """Keep what the tier did, for the rehearsal: ``<name>.json`` with samples, seconds and stages, date and cluster version."""
-    path = Path(folder or str(RECORDINGS)) / f"{measured.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tables = {"tier": measured.tier, **measured.about}
-    record = {"date": date, "version": site.version, **{k: json.loads(t.round(4).to_json(orient="split", index=False)) for k, t in tables.items()}}
-    path.write_text(json.dumps(record, separators=(",", ":")) + "\n")
-    return path
-
-
-def recording(name: str, folder: Path | None = None) -> tuple[dict, pd.DataFrame] | None:
-    """The recorded run of that name: (date, version, seconds and stages; samples); None if there is none."""
-    path = Path(folder or str(RECORDINGS)) / f"{name}.json"
-    if not path.is_file():
-        return None
-    record = json.loads(path.read_text())
-    tables = {k: pd.DataFrame(record[k]["data"], columns=record[k]["columns"]) for k in ("tier", "seconds", "stages")}
-    return {"date": record["date"], "version": record["version"], **tables}, tables["tier"]

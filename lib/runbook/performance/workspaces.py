@@ -1,0 +1,217 @@
+"""How many workspaces a server holds: reckoned from requests, and tried by starting them in waves until one finds no room."""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from runbook import plots
+from runbook.errors import RunbookError
+from runbook.facts import scaling, workspaces as facts
+from runbook.facts.capacity import requests
+from runbook.helm import render
+from runbook.load.result import percentile
+from runbook.operations import workspaces as operations
+from runbook.params import Load, Workspace, Workspaces
+from runbook.paths import charts
+from runbook.performance.measured import Missing
+from runbook.plans import Plan, plan_of
+from runbook.plots import Drawing
+from runbook.workspaces import chart_values, namespace
+
+OWNER = "loadtest"  #: owners of the count: loadtest1, loadtest2…
+IDLE_SECONDS, WORK_SECONDS = 30, 30  #: twice metrics-server's 15 s, so that one measurement lies wholly inside
+MIB = 2**20
+#: Asks the workspace's own page for as long as told, over and over: PHP and its database at work.
+WORK = '$end=time()+%d; $n=0; while(time()<$end){if(@file_get_contents("http://127.0.0.1/")!==false)$n++;} echo $n;'
+
+
+def predict(site, fleet: Workspaces) -> pd.DataFrame:
+    """How many more workspaces fit, in the scheduler's terms: by requests, node by node.
+
+    Columns ``what`` (cpu in millicores, memory in MiB, pods), ``one`` (that one asks for), ``free`` (the sum over the nodes), ``fit``
+    (how many by this alone), and ``together``, by all three, the same in every row.
+    """
+    sample = Workspace(name="one", owner=OWNER)
+    asked = requests(render(charts() / "workspace", "one", namespace(OWNER), chart_values(sample, fleet, "image", {})))
+    room = scaling.room(site)
+    each = {"cpu": (asked["cpu"] * 1000, room["cpu_free_m"]), "memory": (asked["memory"] / MIB, room["memory_free_mib"]), "pods": (1, room["pods_free"])}
+    nodes = pd.DataFrame({what: (free.clip(lower=0) / one).apply(math.floor) for what, (one, free) in each.items()})
+    together = int(nodes.min(axis=1).sum())
+    rows = [(what, round(one, 1), round(float(free.sum()), 1), int(nodes[what].sum()), together) for what, (one, free) in each.items()]
+    return pd.DataFrame(rows, columns=["what", "one", "free", "fit", "together"])
+
+
+@dataclass
+class Filled:
+    """What came of starting workspaces until one found no room.
+
+    Attributes:
+        why: why nothing was started; "" if something was.
+        started: ``workspace``, ``wave``, ``seconds`` (to an IDE that answers; NaN: did not come).
+        used: ``workspace``, ``idle_mib``, ``active_mib``, ``request_mib``, ``idle_m``, ``active_m``.
+        refusal: why the first one found no room; "" when all that were asked for did.
+        left: what is still there afterwards; "" if nothing is.
+    """
+
+    why: str = ""
+    started: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["workspace", "wave", "seconds"]))
+    used: pd.DataFrame = field(default_factory=pd.DataFrame)
+    refusal: str = ""
+    left: str = ""
+
+    def table(self) -> pd.DataFrame | Missing:
+        """One row a finding: ``finding``, ``value``."""
+        if self.why:
+            return Missing(self.why)
+        took, used = self.started["seconds"].dropna(), self.used
+        rows = [("workspaces that ran at once", len(took)), ("first refusal", self.refusal or f"none: all {len(self.started)} that were asked for ran"),
+                ("time to IDE, p50", f"{percentile(took, 50):.1f} s"), ("time to IDE, p95", f"{percentile(took, 95):.1f} s")]
+        for state in ("idle", "active") if len(used) else ():
+            rows.append((f"one workspace {state}, median", f"{used[f'{state}_mib'].median():.0f} MiB, {used[f'{state}_m'].median():.0f} millicores"))
+        return pd.DataFrame(rows, columns=["finding", "value"])
+
+    def time_to_ide(self) -> Drawing | Missing:
+        return Missing(self.why) if self.why else plots.time_to_ide(self.started, "time-to-ide")
+
+    def memory(self) -> Drawing | Missing:
+        if self.why or not len(self.used):
+            return Missing(self.why or "no workspace ran long enough to be measured")
+        return plots.memory_by_workspace(self.used, "workspace-memory")
+
+    def advice(self, predicted: pd.DataFrame | None) -> pd.DataFrame | Missing:
+        """What to set: ``setting``, ``recommended``, ``because``."""
+        if self.why:
+            return Missing(self.why)
+        fit, ran = int(predicted["together"].iloc[0]), int(self.started["seconds"].notna().sum())
+        most = min(fit, ran) if self.refusal else max(fit, ran)
+        how = f"{fit} by requests; {ran} ran" + ("" if self.refusal else ", more were not tried")
+        rows = [("workspaces at most", most, how)]
+        if len(self.used):
+            need = math.ceil(self.used["active_mib"].max() * 1.2)
+            rows.append(("memory of one, all containers (MiB)", need, f"the largest used {self.used['active_mib'].max():.0f} at work; 20 % on top; "
+                         f"{self.used['request_mib'].median():.0f} are requested"))
+        return pd.DataFrame(rows, columns=["setting", "recommended", "because"])
+
+
+def fill(site, fleet: Workspaces, wanted: Load, do: Callable[[Plan], object]) -> Filled:
+    """Start workspaces in waves until one finds no room, measure them, and remove them all again, whatever happens.
+
+    Args:
+        fleet: what a workspace is; its list is not used.
+        wanted: ``workspaces_most`` and ``workspaces_wave``.
+        do: carries a plan out.
+    """
+    why = site.needs(site.cluster, "01-install-k3s") or site.shown(site.cluster.replayed)
+    if not why and not wanted.workspaces_most:
+        why = "load.workspaces_most is 0: nothing was started"
+    if why:
+        return Filled(why)
+    each = fleet.quota.workspaces
+    names = [Workspace(name=f"w{i + 1}", owner=f"{OWNER}{i // each + 1}") for i in range(wanted.workspaces_most)]
+    filled, begun, rows = Filled(), [], []
+    try:
+        for number, start in enumerate(range(0, len(names), wanted.workspaces_wave), 1):
+            wave = names[start:start + wanted.workspaces_wave]
+            begun += wave
+            filled.refusal = _start(site, fleet.model_copy(update={"list": begun}), wave, number, rows, do)
+            filled.started = pd.DataFrame(rows, columns=["workspace", "wave", "seconds"])
+            if filled.refusal:
+                break
+        filled.used = _measure(site, fleet, [w for w, row in zip(begun, rows) if row[2] == row[2]])
+    finally:
+        _remove(site, begun, do)
+        filled.left = _left(site, {w.owner for w in begun})
+    return filled
+
+
+def _start(site, fleet: Workspaces, wave: list[Workspace], number: int, rows: list, do) -> str:
+    """Start one wave, note how long each took to an IDE that answers; why the first found no room, "" if all did."""
+    begin, over, answered = time.monotonic(), threading.Event(), {}
+
+    def look():
+        while not over.is_set() and len(answered) < len(wave):
+            for w in wave:
+                if w not in answered and (facts.ides(site, fleet.model_copy(update={"list": [w]}))["status"] == 200).all():
+                    answered[w] = time.monotonic() - begin
+            over.wait(0.3)
+
+    refusal, thread = "", threading.Thread(target=look, daemon=True)
+    try:
+        plan = operations.ensure_workspaces(site, fleet, only=tuple(wave))
+        begin = time.monotonic()
+        thread.start()
+        do(plan)
+    except RunbookError as error:
+        refusal = error.what.splitlines()[0]
+    states = pd.concat([facts.table(site, owner) for owner in sorted({w.owner for w in wave})])
+    stuck = states[states["state"].isin(["queued", "failing"])]
+    refusal = refusal or (f"{stuck['owner'].iloc[0]}/{stuck['name'].iloc[0]} is {stuck['state'].iloc[0]}: {stuck['why'].iloc[0]}" if len(stuck) else "")
+    end = time.monotonic() + (2 if refusal else 60)
+    while len(answered) < len(wave) and time.monotonic() < end and thread.is_alive():
+        thread.join(0.5)
+    over.set()
+    rows += [(f"{w.owner}/{w.name}", number, answered.get(w, float("nan"))) for w in wave]
+    if not refusal and len(answered) < len(wave):
+        refusal = "its IDE did not answer within a minute after it was ready"
+    return refusal
+
+
+def _measure(site, fleet: Workspaces, ran: list[Workspace]) -> pd.DataFrame:
+    """Memory (MiB) and CPU (millicores) of each, at rest, and while each works at its own page."""
+    columns = ["workspace", "idle_mib", "active_mib", "request_mib", "idle_m", "active_m"]
+    if not ran:
+        return pd.DataFrame(columns=columns)
+    print(f"{len(ran)} workspaces run; measuring them at rest for {IDLE_SECONDS} s", flush=True)
+    idle = _usage(site, ran, IDLE_SECONDS)
+    print(f"and at work for {WORK_SECONDS} s", flush=True)
+    with ThreadPoolExecutor(len(ran)) as pool:
+        for w in ran:
+            pool.submit(site.cluster.exec, f"{w.name}-0", ["php", "-r", WORK % WORK_SECONDS], namespace(w.owner), "web", timeout=WORK_SECONDS + 30,
+                        check=False)
+        active = _usage(site, ran, WORK_SECONDS)
+    asked = requests(render(charts() / "workspace", "one", namespace(OWNER), chart_values(ran[0], fleet, "image", {})))["memory"] / MIB
+    nothing = (float("nan"), float("nan"))
+    rows = [(f"{w.owner}/{w.name}", idle.get(w, nothing)[0], active.get(w, nothing)[0], asked, idle.get(w, nothing)[1], active.get(w, nothing)[1])
+            for w in ran]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _usage(site, ran: list[Workspace], seconds: float) -> dict[Workspace, tuple[float, float]]:
+    """What metrics-server tells of each workspace at the end of some seconds: MiB and millicores."""
+    end = time.monotonic() + seconds
+    threading.Event().wait(max(0.0, end - time.monotonic()))
+    told = {(u["namespace"], u["name"]): (u["memory"] / MIB, u["cpu"] * 1000) for owner in {w.owner for w in ran}
+            for u in scaling.usage(site, namespace(owner))}
+    return {w: told[namespace(w.owner), f"{w.name}-0"] for w in ran if (namespace(w.owner), f"{w.name}-0") in told}
+
+
+def _remove(site, begun: list[Workspace], do) -> None:
+    """Remove the workspaces, their volumes (also those of a class that keeps them: nobody's data is in them) and namespaces."""
+    mine = {namespace(w.owner) for w in begun}
+    for volume in site.cluster.list("PersistentVolume"):
+        if volume["spec"].get("claimRef", {}).get("namespace") in mine:
+            site.cluster.patch("PersistentVolume", volume["metadata"]["name"], "", {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+    plan = plan_of([])
+    for w in begun:
+        plan += operations.delete(site, w.name, w.owner)
+    do(plan)
+    for where in mine:
+        if site.cluster.get("Namespace", where):
+            site.cluster.delete("Namespace", where)
+
+
+def _left(site, owners: set[str], timeout: float = 90) -> str:
+    """What of these owners is still there, once it had time to go; "" if nothing is."""
+    mine, end = {namespace(owner) for owner in owners}, time.monotonic() + timeout
+    while True:
+        spaces = [f"namespace {where}" for where in sorted(mine) if site.cluster.get("Namespace", where)]
+        volumes = [f"volume {v['metadata']['name']}" for v in site.cluster.list("PersistentVolume")
+                   if v["spec"].get("claimRef", {}).get("namespace") in mine]
+        if not spaces + volumes or time.monotonic() > end:
+            return ", ".join(spaces + volumes)
+        threading.Event().wait(1)
