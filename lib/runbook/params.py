@@ -23,12 +23,15 @@ Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G
 #: A password in the URL would end up in reports; it belongs in a Secret.
 Repository = Annotated[str, StringConstraints(
     pattern=r"^((https?|git)://[^\s:@/]+(:[0-9]+)?/\S+|ssh://([A-Za-z0-9._-]+@)?[^\s:@/]+(:[0-9]+)?/\S+|[A-Za-z0-9._-]+@[^\s:@/]+:\S+)?$")]
+#: A workspace in a list: its owner, a slash, its name.
+Title = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,19}/[a-z]([a-z0-9-]{0,28}[a-z0-9])?$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
 
 DOMAIN = r"^(auto|([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)$"
 NAMESPACE = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 OwnerList = list[Owner]
+NameList = list[Annotated[str, StringConstraints(pattern=NAMESPACE)]]
 
 PATTERNS = {
     DOMAIN: "auto, or a domain such as code.example.org in small letters",
@@ -38,6 +41,7 @@ PATTERNS = {
     Quantity.__metadata__[0].pattern: 'a Kubernetes quantity in quotes, such as "500m" or "2Gi"',
     Repository.__metadata__[0].pattern: "a URL that git clone takes (https, http, ssh or git), without a password in it",
     r"^(https?://[A-Za-z0-9.:_/-]+)?$": "a URL that begins with http:// or https://",
+    Title.__metadata__[0].pattern: "a workspace as owner/name",
     Cidr.__metadata__[0].pattern: 'a network, such as "100.64.85.0/24"',
 }
 
@@ -96,7 +100,7 @@ class Quota(Section):
     storage: Quantity = Field("30Gi", description="size of all their volumes together")
 
 
-WorkspaceList = list[Workspace]  # named, because the key below is called list
+WorkspaceList, Titles = list[Workspace], list[Title]  # named, because a key below is called list
 
 
 class Workspaces(Section):
@@ -120,6 +124,10 @@ class Workspaces(Section):
     storage_class: str = Field("", description="StorageClass of new volumes; empty: the cluster's default")
     idle_stop: int = Field(3600, ge=0, description="seconds without anybody in the IDE after which a workspace stops itself; 0: never")
     init_limit: int = Field(600, ge=1, description="seconds after which an init task that has not ended is taken for endless")
+    start: Titles = Field([], description="step 10: workspaces to start, as owner/name")
+    stop: Titles = Field([], description="step 10: workspaces to stop")
+    delete: Titles = Field([], description="step 10: workspaces to delete with their data; asks for confirm")
+    tour: bool = Field(True, description="step 10: make a guest's workspace, use it, stop it, start it, delete it")
     quota: Quota = Field(Quota(), description="what one owner may use")
     timeout: int = Field(300, ge=10, le=3600, description="seconds that a workspace may take to be ready")
 
@@ -180,6 +188,7 @@ class Ingress(Section):
     class_name: str = Field("", description="IngressClass; empty: the cluster's default")
     annotations: dict[str, str] = Field({}, description="further annotations of the Ingress, for a controller that this step does not know")
     traefik: bool = Field(True, description="configure the Traefik that k3s ships (HelmChartConfig); no effect elsewhere")
+    redirect_all: bool = Field(False, description="with that Traefik: every name of this server goes to HTTPS, not the workspaces' only")
     certificate: Literal["private", "own", "cert-manager"] = Field(
         "private", description="private: an authority of ours; own: a wildcard of yours; cert-manager: ACME by DNS-01")
     cert_file: str = Field("", description="own: path of the certificate and its chain (PEM), on the server")
@@ -191,6 +200,8 @@ class Ingress(Section):
     namespace: Annotated[str, StringConstraints(pattern=NAMESPACE)] = Field("runbook-system", description="where gateway and certificates are")
     owners: OwnerList = Field([], description="only the workspaces of these owners; empty: of everybody")
     at_once: int = Field(16, ge=1, le=64, description="how many probes side by side")
+    probe_port: Port = Field(443, description="the port that probes connect to")
+    controller_namespaces: NameList = Field(["kube-system"], description="where the ingress controller runs; only it reaches the gateway")
 
     @model_validator(mode="after")
     def _certificate_is_whole(self):
