@@ -106,6 +106,19 @@ def describe(pem: str | bytes) -> Described:
         certificate.not_valid_after_utc, _is_authority(certificate), ":".join(digest[i:i + 2] for i in range(0, len(digest), 2)))
 
 
+def permits(authority: str, name: str) -> bool:
+    """Whether an authority (PEM) may sign for a name: it is one, and no constraint excludes the name."""
+    certificate = _load(authority)[0]
+    if not _is_authority(certificate):
+        return False
+    try:
+        permitted = certificate.extensions.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees or []
+    except x509.ExtensionNotFound:
+        return True
+    below = [n.value for n in permitted if isinstance(n, x509.DNSName)]
+    return not below or any(name == b or name.endswith(f".{b}") for b in below)
+
+
 def covers(names: tuple[str, ...] | list[str], host: str) -> bool:
     """Whether a certificate of these names is one for ``host``; ``*`` stands for one whole label, the first."""
     host = host.lower().rstrip(".")

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,6 +153,10 @@ class Host:
                 return answer.read().decode()
         except (OSError, ValueError) as error:
             raise HostError(f"{url}: {getattr(error, 'reason', error)}", do="see that this server reaches it, or name another place") from None
+
+    def probe(self, asked: list[str], look: Callable[[], dict]) -> tuple[dict, str]:
+        """Look at something on the network: what ``look`` finds (JSON), and ``""``; the rehearsal replays what was found for ``asked``, and says so."""
+        return look(), ""
 
     def read(self, path: str) -> str | None:
         """The text of a file; ``None`` if there is none. Raises MissingRight if it may not be read."""

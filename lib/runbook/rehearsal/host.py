@@ -58,6 +58,10 @@ class RehearsalHost:
         """Nothing is fetched here. Raises NotRecorded."""
         raise NotRecorded(f"rehearsal: no recording of {url}: nothing is downloaded here", do="start the rehearsal anew: delete .rehearsal")
 
+    def probe(self, asked: list[str], look) -> tuple[dict, str]:
+        """What a real run found on the network; nothing is looked at. Raises NotRecorded for what nobody asked then."""
+        return replay(self.state, probe_key(asked), f"the probe {' '.join(asked)}")
+
     def read(self, path: str) -> str | None:
         """The text of a file that a plan wrote; else as recorded; else there is none."""
         found = self.state.read()["files"].get(path)
@@ -147,6 +151,10 @@ def _unit(name: str) -> str:
 
 def run_key(argv: list[str]) -> str:
     return key("run", *argv)
+
+
+def probe_key(asked: list[str]) -> str:
+    return key("probe", *asked)
 
 
 def read_key(path: str) -> str:

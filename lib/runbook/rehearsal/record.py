@@ -23,7 +23,7 @@ from runbook.secrets import MASK, mask
 #: What never goes into a recording, known or not: private keys, k3s join tokens.
 SECRETS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----|K10[0-9a-f]{64}::\S+", re.DOTALL)
 #: Of these the last answer stands for all: a rehearsal's machine does not fill up.
-STILL = ("run", "read", "exists", "which", "sockets", "usage")
+STILL = ("run", "probe", "read", "exists", "which", "sockets", "usage")
 LONGEST = 200_000  #: characters of an answer that is kept
 
 
@@ -131,6 +131,11 @@ class RecordingHost:
             raise
         self._to.note(rehearsed.run_key([str(a) for a in argv]), _command(result))
         return result
+
+    def probe(self, asked: list[str], look) -> tuple[dict, str]:
+        found, label = self._real.probe(asked, look)
+        self._to.note(rehearsed.probe_key(asked), found)
+        return found, label
 
     def read(self, path: str) -> str | None:
         text = self._real.read(path)

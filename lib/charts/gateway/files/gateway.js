@@ -177,6 +177,11 @@ const serve = async (req, res) => {
     req.resume();
     return answer(res, way);
   }
+  forward(req, res, way, true);
+};
+
+const forward = (req, res, way, again) => {
+  const bare = ['GET', 'HEAD'].includes(req.method) && !req.headers['content-length'] && !req.headers['transfer-encoding'];
   const up = http.request({ ...way.options, agent });
   connectTimeout(up);
   up.on('response', (found) => {
@@ -187,10 +192,16 @@ const serve = async (req, res) => {
     found.pipe(res);
     found.on('error', () => res.destroy());
   });
-  up.on('error', (error) => { way.giveBack(); answer(res, failed(error, way)); });
+  up.on('error', (error) => {
+    // The workspace closed a kept connection just as it was used again.
+    if (again && bare && up.reusedSocket && error.code === 'ECONNRESET' && !res.headersSent) return forward(req, res, way, false);
+    way.giveBack();
+    answer(res, failed(error, way));
+  });
   res.on('close', () => { if (!res.writableFinished) up.destroy(); });
   req.on('error', () => up.destroy());
-  req.pipe(up);
+  if (bare) up.end();
+  else req.pipe(up);
 };
 
 const upgrade = async (req, socket, head) => {
