@@ -39,4 +39,5 @@ https://mariadb.com/kb/en/mariadb-server-docker-official-image-environment-varia
       add: [CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID]
   volumeMounts:
     - {name: database, mountPath: /var/lib/mysql}
+    - {name: files, mountPath: /etc/mysql/conf.d/runbook.cnf, subPath: mariadb.cnf, readOnly: true}
 {{- end -}}

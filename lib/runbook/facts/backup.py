@@ -1,0 +1,204 @@
+"""Backups as they are: what is backed up, when it last was, what came of it. Five API calls, however many workspaces there are."""
+
+import json
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pandas as pd
+
+from runbook.backups import NAME, SELECTOR, job_name
+from runbook.facts.workspaces import SELECTOR as WORKSPACES
+from runbook.params import Backup
+from runbook.workspaces import OWNER, WORKSPACE
+
+COLUMNS = ["owner", "workspace", "schedule", "last", "age_hours", "result", "snapshot", "files", "bytes", "added", "rows", "checked", "kept", "seconds", "remark"]
+HERE = "20-backup-and-restore"
+#: What a backup or restore can end with: a sentence, what to do, the notebook that mends it.
+PROBLEMS = {
+    "full-disk": ("the disk is full", "free room where the message says, or give the repository another place", "93-storage-stuck"),
+    "wrong-key": ("the key does not open the repository", "put the key that the repository was made with into the Secret of backup.key", HERE),
+    "corrupted": ("the repository is damaged", "keep it as it is, look at it with `restic check --read-data`, and begin a new one elsewhere (backup.repository)", HERE),
+    "locked": ("the repository is locked by another run", "wait for that run; a lock that stays is taken away by the next backup after half an hour", HERE),
+    "busy": ("another backup or restore of this workspace is running, or its database is in use", "wait until it has ended, then run this again", HERE),
+    "not-allowed": ("the repository or a volume may not be used", "see who owns the folder, and the rights behind the key", "93-storage-stuck"),
+    "unreachable": ("the repository does not answer", "see the address in backup.repository, and the network", HERE),
+    "no-repository": ("there is no repository at this place", "see backup.repository; a workspace that was never backed up has none", HERE),
+    "no-snapshot": ("there is no such snapshot", "choose one of the table of snapshots", HERE),
+    "no-database": ("the database was never started", "start the workspace once, then restore", HERE),
+    "db-password": ("the database refuses its password", "put back the Secret that the workspace was made with", "92-workspace-does-not-start"),
+    "incomplete": ("some files could not be read", "see the message; then back up again", HERE),
+    "differs": ("what came back is not what was backed up", "choose another snapshot; keep this one to look at", HERE),
+    "claim-gone": ("a volume's claim is gone", "give the volume back (storage.take_back), or restore the workspace", "93-storage-stuck"),
+    "interrupted": ("it was interrupted before its end", "run it again: nothing was replaced, and its lock is taken away", HERE),
+    "image": ("the image cannot be had", "see backup.image, and that the node reaches its registry", HERE),
+    "failed": ("it failed", "read its last words", HERE),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A workspace that can be backed up: the image and the Secret of its database (empty: it has none), and whether it runs."""
+
+    owner: str
+    name: str
+    image: str
+    secret: str
+    running: bool
+
+    @property
+    def title(self) -> str:
+        return f"{self.owner}/{self.name}"
+
+
+def sources(site, wanted: Backup) -> list[Source]:
+    """The workspaces to back up, by owner and name."""
+    return sorted((s for s in map(source, site.cluster.list("StatefulSet", selector=WORKSPACES)) if not wanted.only or s.title in wanted.only),
+                  key=lambda s: (s.owner, s.name))
+
+
+def source(workload: dict) -> Source:
+    """A workspace, from its StatefulSet."""
+    labels = workload["metadata"]["labels"]
+    parts = {c["name"]: c for c in workload["spec"]["template"]["spec"]["containers"]}
+    mariadb = parts.get("mariadb", {})
+    secret = next((e["valueFrom"]["secretKeyRef"]["name"] for e in mariadb.get("env", []) if e["name"] == "MARIADB_ROOT_PASSWORD"), "")
+    return Source(labels[OWNER], labels[WORKSPACE], mariadb.get("image", ""), secret, workload["spec"].get("replicas", 1) > 0)
+
+
+def state(site, wanted: Backup) -> pd.DataFrame:
+    """The backups of all workspaces, and of those that were backed up and are no more.
+
+    Columns ``owner``, ``workspace``, ``schedule`` (empty: none), ``last`` (UTC, of the last one that ended well), ``age_hours``, ``result`` (of the
+    last one: ok, running, never, or one of :data:`PROBLEMS`), ``snapshot``, ``files``, ``bytes``, ``added`` (bytes), ``rows``, ``checked``,
+    ``kept`` (snapshots), ``seconds``, ``remark``. What is only known from Jobs that are gone is NaN or empty.
+    """
+    crons = {_key(c): c for c in site.cluster.list("CronJob", selector=SELECTOR)}
+    jobs: dict[tuple, list] = {}
+    for job in site.cluster.list("Job", selector=SELECTOR):
+        if "runbook/action" not in job["metadata"]["labels"]:
+            jobs.setdefault(_key(job), []).append(job)
+    pods: dict[str, dict] = {}
+    for pod in site.cluster.list("Pod", selector=SELECTOR):  # of several tries the newest stands
+        uid = _owner_uid(pod)
+        if uid not in pods or pod["metadata"]["creationTimestamp"] >= pods[uid]["metadata"]["creationTimestamp"]:
+            pods[uid] = pod
+    have = {(s.owner, s.name) for s in sources(site, wanted)}
+    rows = [_row(key, crons.get(key), jobs.get(key, []), pods, key in have, wanted) for key in sorted(have | crons.keys() | jobs.keys())]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _row(key, cron, jobs, pods, there, wanted) -> tuple:
+    ordered = sorted(jobs, key=lambda j: j["metadata"]["creationTimestamp"])
+    told = [(job, outcome(job, pods.get(job["metadata"]["uid"]))) for job in ordered]
+    good = next(((j, o) for j, o in reversed(told) if o["result"] == "ok"), (None, {}))
+    newest = told[-1][1] if told else {"result": "never"}
+    last = (good[0] or {}).get("status", {}).get("completionTime") or (cron or {}).get("status", {}).get("lastSuccessfulTime", "")
+    age = (datetime.now(UTC) - datetime.fromisoformat(last)).total_seconds() / 3600 if last else math.nan
+    summary = good[1].get("summary", {})
+    if newest["result"] == "never" and last:
+        newest = {"result": "ok"}
+    remark = newest.get("message", "") if newest["result"] not in ("ok", "never", "running") else ""
+    if not remark:
+        remark = ("the workspace is no more; its snapshots stay" if not there else "not scheduled" if cron is None
+                  else "never backed up" if not last else f"older than {wanted.overdue_hours} h" if age > wanted.overdue_hours else "")
+    return (*key, (cron or {}).get("spec", {}).get("schedule", ""), last, age, newest["result"], summary.get("snapshot_id", "")[:8],
+            summary.get("total_files_processed", math.nan), summary.get("total_bytes_processed", math.nan), summary.get("data_added", math.nan),
+            good[1].get("rows", math.nan), good[1].get("checked", ""), len(snapshots_of(good[1])) or math.nan, good[1].get("seconds", math.nan), remark)
+
+
+def snapshots_of(found: dict) -> list[tuple[str, str]]:
+    """The snapshots that a backup told of: ``(id, UTC time)``, oldest first."""
+    return [tuple(part.split(" ", 1)) for part in found.get("snapshots", "").split(";") if " " in part]
+
+
+def snapshots(site, owner: str, name: str) -> pd.DataFrame:
+    """The snapshots of one workspace, newest first, as its last backup in the cluster found them. Columns ``snapshot``, ``time`` (UTC)."""
+    rows: list = []
+    pods = site.cluster.list("Pod", f"ws-{owner}", selector=f"{SELECTOR},{WORKSPACE}={name}")
+    for pod in sorted(pods, key=lambda p: p["metadata"]["creationTimestamp"]):
+        rows = snapshots_of(reports(pod).get("files", {})) or rows
+    return pd.DataFrame(rows[::-1], columns=["snapshot", "time"])
+
+
+def outcome(job: dict, pod: dict | None) -> dict:
+    """What came of a Job: ``result`` and ``message``, and what its containers told (rows, files, summary…); ``seconds`` from begin to end."""
+    ended = {c["type"]: c for c in job.get("status", {}).get("conditions", []) if c["status"] == "True"}
+    told = reports(pod) if pod else {}
+    merged = {k: v for part in told.values() for k, v in part.items()}
+    merged["seconds"] = _seconds(job)
+    bad = next((part for part in told.values() if part.get("result") not in ("ok", None)), None)
+    if "Complete" in ended:
+        return merged | {"result": "ok" if told else "ended", "message": ""}
+    if "Failed" in ended:
+        if bad:
+            return merged | {"result": bad["result"], "message": bad["message"]}
+        why = ended["Failed"].get("message", "")
+        return merged | ({"result": _stuck(pod)[0], "message": _stuck(pod)[1]} if pod and _stuck(pod)[0] else {"result": "interrupted", "message": why})
+    return merged | {"result": "running", "message": ""}
+
+
+def reports(pod: dict) -> dict[str, dict]:
+    """What each container of a pod left as its report; a text that is none is its last words."""
+    status = pod.get("status", {})
+    found = {}
+    for c in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
+        ended = c.get("state", {}).get("terminated")
+        if ended:
+            found[c["name"]] = report(ended.get("message", ""), ended.get("exitCode", 0), ended.get("reason", ""))
+    return found
+
+
+def report(text: str, code: int, reason: str = "") -> dict:
+    """A container's report: ``{"result", "message", …}``."""
+    start = text.rfind('{"result":')
+    if start >= 0:
+        try:
+            return json.loads(text[start:].strip())
+        except ValueError:
+            pass
+    if code == 0:
+        return {"result": "ok", "message": ""}
+    if "no space left" in text.lower():
+        return {"result": "full-disk", "message": text.strip()[-500:]}
+    result = "interrupted" if code in (137, 143) and reason != "OOMKilled" else "failed"
+    return {"result": result, "message": f"{reason}, exit code {code}: {text.strip()[-500:]}".strip(": ")}
+
+
+def stuck(pod: dict) -> tuple[str, str]:
+    """Why a pod that does not begin never will: ``(result, message)``, both empty while it may."""
+    return _stuck(pod)
+
+
+def _stuck(pod: dict) -> tuple[str, str]:
+    status = pod.get("status", {})
+    for condition in status.get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False" and "persistentvolumeclaim" in condition.get("message", ""):
+            return "claim-gone", condition["message"]
+    for c in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
+        waiting = c.get("state", {}).get("waiting", {})
+        if waiting.get("reason") in ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"):
+            return "image", f"{waiting['reason']}: {waiting.get('message', '')}"
+        if waiting.get("reason") == "CreateContainerConfigError":
+            return "failed", waiting.get("message", "")
+    return "", ""
+
+
+def _seconds(job: dict) -> float:
+    status = job.get("status", {})
+    end = status.get("completionTime") or next((c.get("lastTransitionTime") for c in status.get("conditions", []) if c["type"] == "Failed"), "")
+    if not end or not status.get("startTime"):
+        return math.nan
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(status["startTime"])).total_seconds()
+
+
+def _owner_uid(pod: dict) -> str:
+    return next((r["uid"] for r in pod["metadata"].get("ownerReferences", []) if r["kind"] == "Job"), "")
+
+
+def _key(obj: dict) -> tuple[str, str]:
+    labels = obj["metadata"]["labels"]
+    return labels.get(OWNER, ""), labels.get(WORKSPACE, "")
+
+
+__all__ = ["NAME", "PROBLEMS", "Source", "job_name", "outcome", "report", "reports", "snapshots", "source", "sources", "state", "stuck"]
