@@ -35,13 +35,13 @@ def requests_m(pod: dict) -> tuple[float, list[str]]:
 
 
 def is_ready(pod: dict) -> bool:
-    """Ready, and not on its way out."""
+    """Does a pod take requests?"""
     conditions = pod.get("status", {}).get("conditions", [])
-    return "deletionTimestamp" not in pod["metadata"] and any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def pods(site, namespace: str, release: str) -> pd.DataFrame:
-    """The pods of the tier.
+    """The pods of the tier, without those on their way out.
 
     Columns: ``pod``, ``phase``, ``ready``, ``node``, ``cpu_m``, ``memory_mib`` (in use; NaN if not measured yet), ``request_m``,
     ``without_request`` (containers that request no CPU).
@@ -49,6 +49,8 @@ def pods(site, namespace: str, release: str) -> pd.DataFrame:
     used = {u["name"]: u for u in usage(site, namespace)}
     rows = []
     for pod in site.cluster.list("Pod", namespace, selector=selector(release)):
+        if "deletionTimestamp" in pod["metadata"]:
+            continue
         name, (asked, bare) = pod["metadata"]["name"], requests_m(pod)
         mine = used.get(name, {})
         rows.append((name, pod.get("status", {}).get("phase", ""), is_ready(pod), pod["spec"].get("nodeName", ""),

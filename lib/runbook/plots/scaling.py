@@ -1,5 +1,6 @@
 """Graphs of the tier under load: replicas and CPU on one time axis with the load. Pure: DataFrames in, a Drawing out."""
 
+import numpy as np
 import pandas as pd
 
 from runbook.load import Objective
@@ -33,11 +34,11 @@ def tier_with_load(seconds: pd.DataFrame, tier: pd.DataFrame, objective: Objecti
     pods.fill_between(tier["at"], tier["pending"], step="post", color=RED, alpha=0.35, hatch="///", linewidth=0, label="Pending")
     pods.set(ylabel="replicas", ylim=(0, max(tier["wanted"].max(), tier["ready"].max(), 1) + 0.6))
     pods.yaxis.get_major_locator().set_params(integer=True)
-    share = 100 * tier["cpu_m"] / tier["request_m"]
+    share = 100 * tier["cpu_m"] / tier["request_m"].where(tier["request_m"] > 0)
     cpu.plot(tier["at"], share, color=PURPLE, linewidth=1.8, label="CPU, % of request")
     cpu.plot(tier["at"], 100 * tier["node_share"], color=GREY, linewidth=1.3, linestyle=":", label="node, % of its CPU")
     cpu.axhline(target, color=RED, linestyle=(0, (6, 2)), linewidth=1.3, label=f"target {target:g} %")
-    cpu.set(ylabel="percent", ylim=(0, max(share.max(), target, 100 * tier["node_share"].max()) * 1.2))
+    cpu.set(ylabel="percent", ylim=(0, np.nanmax([share.max(), target, 100 * tier["node_share"].max()]) * 1.2))
     time_axis(cpu, seconds)
     for ax in (load, late, pods, cpu):
         stage_marks(ax, seconds, names=ax is load)
@@ -45,7 +46,7 @@ def tier_with_load(seconds: pd.DataFrame, tier: pd.DataFrame, objective: Objecti
     alt = (f"Four graphs on one time axis of {len(seconds)} s. Load up to {seconds['offered'].max():.0f} requests/s, {seconds['failed'].sum():.0f} failed; "
            f"p95 up to {seconds['p95'].max():.0f} ms against {objective.under_ms:g}; ready replicas {tier['ready'].iloc[0]:.0f} at first, "
            f"{tier['ready'].max():.0f} at most, {tier['ready'].iloc[-1]:.0f} at last, {tier['pending'].max():.0f} Pending at most; "
-           f"CPU up to {share.max():.0f} % of the request, target {target:g} %.")
+           + (f"CPU up to {share.max():.0f} % of the request" if share.notna().any() else "CPU was not measured") + f", target {target:g} %.")
     joined = tier.assign(second=tier["at"].astype(int)).merge(
         seconds[["second", "stage", "offered", "achieved", "failed", "p95"]], on="second", how="left")
     return Drawing(name, figure, alt, joined)
