@@ -55,20 +55,24 @@ class Cluster:
         except NotFound:
             return None
 
-    def list(self, kind: str, namespace: str = "", selector: str = "", fields: str = "") -> list[dict]:
-        """All objects of a kind: of one namespace, or of all when it is empty. ``selector``: labels; ``fields``: fields."""
+    def list(self, kind: str, namespace: str = "", selector: str = "", fields: str = "", page: int = PAGE,
+             trim: Callable[[dict], dict] = lambda obj: obj) -> list[dict]:
+        """All objects of a kind: of one namespace, or of all when it is empty. ``selector``: labels; ``fields``: fields.
+
+        ``page``: objects a request; ``trim``: called with each object as its page comes, so that no more than a page is held whole.
+        """
         resource = self._resource(kind)
-        query = {"limit": PAGE} | ({"labelSelector": selector} if selector else {}) | ({"fieldSelector": fields} if fields else {})
+        query = {"limit": page} | ({"labelSelector": selector} if selector else {}) | ({"fieldSelector": fields} if fields else {})
         items, more = [], ""
         while True:
             try:
-                page = self._request("GET", resource.path(namespace=namespace), query | ({"continue": more} if more else {}),
-                                     about=f"list of {resource.plural}")
+                answer = self._request("GET", resource.path(namespace=namespace), query | ({"continue": more} if more else {}),
+                                       about=f"list of {resource.plural}")
             except Expired:
                 items, more = [], ""
                 continue
-            items += ({"apiVersion": resource.api_version, "kind": resource.kind} | item for item in page["items"])
-            more = page.get("metadata", {}).get("continue", "")
+            items += (trim({"apiVersion": resource.api_version, "kind": resource.kind} | item) for item in answer["items"])
+            more = answer.get("metadata", {}).get("continue", "")
             if not more:
                 return items
 
@@ -234,7 +238,7 @@ class Cluster:
             try:
                 return call()
             except ApiFailure as failure:
-                if failure.status not in TRANSIENT or pause is None:
+                if failure.status not in TRANSIENT or pause is None or _malformed(failure):
                     raise self._error(failure, about) from None
                 after = failure.body.get("details", {}).get("retryAfterSeconds") or 0
                 self._pause(max(pause, min(after, 10)))
@@ -255,7 +259,7 @@ class Cluster:
                                  do="let their owner set these fields, or take them out of what we want")
         if failure.status == GONE:
             return Expired(text, do="read the list anew")
-        if failure.status in (400, 422):
+        if failure.status in (400, 422) or _malformed(failure):
             return Invalid(text, do="mend the named field")
         return ClusterError(text, do="try again; if it stays, look at the API server", fix="90-diagnose")
 
@@ -266,3 +270,8 @@ class Expired(ClusterError):
 
 def _where(namespace: str, name: str) -> str:
     return f"{namespace}/{name}" if namespace else name
+
+
+def _malformed(failure: ApiFailure) -> bool:
+    """The API server answers an apply whose object is not of its schema with status 500, seen on v1.36.2."""
+    return failure.status == 500 and "failed to create typed patch object" in failure.message

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 
@@ -19,6 +20,7 @@ from runbook.cluster.transport import ApiFailure, Resource
 from runbook.errors import ParameterError
 from runbook.host import Result
 
+HANDSHAKE = re.compile(r"^Handshake status (\d{3}) ")  #: of the package websocket-client
 CONNECT_SECONDS, READ_SECONDS = 5, 60
 
 
@@ -144,7 +146,11 @@ class KubeTransport:
 def _failure(error: Exception) -> ApiFailure:
     if isinstance(error, (ApiException, DynamicApiError)) and error.status:
         return _answer(error.status, error.body or str(error.reason).encode())
-    return ApiFailure(0, str(getattr(error, "reason", None) or error))
+    text = str(getattr(error, "reason", None) or error)
+    refused = HANDSHAKE.search(text)  # an exec that is refused: the answer stands in the text of the client's error
+    if refused:
+        return _answer(int(refused[1]), text.rpartition(" -+-+- ")[2])
+    return ApiFailure(0, text)
 
 
 def _answer(status: int, data: bytes | str) -> ApiFailure:

@@ -22,6 +22,9 @@ CLAIM_WORDS = "Forbidden: spec is immutable after creation except resources.requ
 
 def check(obj: dict, live: dict | None) -> None:
     """Refuse what is inconsistent, and changes of what may not change."""
+    for path in (("spec", "template", "spec"), ("spec",)):
+        if obj["kind"] in ("StatefulSet", "Deployment", "DaemonSet", "ReplicaSet", "Job", "Pod") and at(obj, *path, "containers") == []:
+            _refuse(obj, ".".join((*path, "containers")), "Required value", "FieldValueRequired")
     look = {"StatefulSet": _statefulset, "Deployment": _selector, "DaemonSet": _selector, "ReplicaSet": _selector, "Pod": _pod, "Job": _job,
             "PersistentVolumeClaim": _claim, "Service": _service, "StorageClass": _storage_class, "Secret": _secret, "ConfigMap": _config}.get(obj["kind"])
     if look:
@@ -74,6 +77,8 @@ def _claim(obj: dict, live: dict | None) -> None:
     bare = lambda o: {k: v for k, v in o["spec"].items() if k not in ("resources", "volumeAttributesClassName", "volumeName", "storageClassName")}
     renamed = obj["spec"].get("storageClassName") not in (None, live["spec"].get("storageClassName")) and live["spec"].get("storageClassName") is not None
     if bare(obj) != bare(live) or renamed:
+        _refuse(obj, "spec", CLAIM_WORDS, "FieldValueForbidden")
+    if obj["spec"].get("resources") != live["spec"].get("resources") and at(live, "status", "phase") != "Bound":
         _refuse(obj, "spec", CLAIM_WORDS, "FieldValueForbidden")
     new, old = (quantity(at(o, "spec", "resources", "requests", "storage", default=0)) for o in (obj, live))
     if new < old:

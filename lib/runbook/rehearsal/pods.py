@@ -34,14 +34,7 @@ def make(world: World, owner: dict, template: dict, name: str, labels: dict | No
 def admit(world: World, pod: dict) -> None:
     """What admission adds to a pod: defaults, its service account's token, tolerations, limits of the namespace, its class."""
     spec, namespace = pod["spec"], pod["metadata"]["namespace"]
-    for limits in world.all("LimitRange", namespace):
-        for limit in limits["spec"]["limits"]:
-            if limit["type"] == "Container":
-                for container in [*spec["containers"], *(spec.get("initContainers") or [])]:
-                    resources = container.setdefault("resources", {})
-                    for part, source in (("limits", "default"), ("requests", "defaultRequest")):
-                        for name, value in (limit.get(source) or {}).items():
-                            resources.setdefault(part, {}).setdefault(name, value)
+    _limit(world, pod)
     defaults.pod(pod)
     wanted = world.get("PriorityClass", spec.get("priorityClassName") or "")
     if wanted:
@@ -58,6 +51,22 @@ def admit(world: World, pod: dict) -> None:
         for container in [*spec["containers"], *(spec.get("initContainers") or [])]:
             container.setdefault("volumeMounts", []).append({"mountPath": TOKEN, "name": volume, "readOnly": True})
     pod["status"] = {"phase": "Pending", "qosClass": quality(spec)}
+
+
+def _limit(world: World, pod: dict) -> None:
+    """What the namespace's limits give to containers that ask for nothing; noted in an annotation, as the API server notes it."""
+    notes = []
+    limits = [one for found in world.all("LimitRange", pod["metadata"]["namespace"]) for one in found["spec"]["limits"] if one["type"] == "Container"]
+    for kind, containers in (("container", pod["spec"]["containers"]), ("init container", pod["spec"].get("initContainers") or [])):
+        for container in containers if limits else ():
+            for part, source in (("requests", "defaultRequest"), ("limits", "default")):
+                given = {k: v for one in limits for k, v in (one.get(source) or {}).items()}
+                missing = sorted(set(given) - set(at(container, "resources", part, default={})))
+                if missing:
+                    container.setdefault("resources", {}).setdefault(part, {}).update({k: given[k] for k in missing})
+                    notes.append(f"{', '.join(missing)} {part.removesuffix('s')} for {kind} {container['name']}")
+    if notes:
+        pod["metadata"].setdefault("annotations", {})["kubernetes.io/limit-ranger"] = f"LimitRanger plugin set: {'; '.join(notes)}"
 
 
 def quality(spec: dict) -> str:

@@ -130,7 +130,8 @@ def _image(world: World, pod: dict) -> Trouble | None:
 
 def _references(world: World, pod: dict) -> Trouble | None:
     namespace = pod["metadata"]["namespace"]
-    for volume in pod["spec"].get("volumes") or []:
+    mounted = {m["name"] for c in [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]] for m in c.get("volumeMounts") or []}
+    for volume in [v for v in pod["spec"].get("volumes") or [] if v["name"] in mounted]:
         for kind, field_name, name in (("Secret", "secret", at(volume, "secret", "secretName")), ("ConfigMap", "configMap", at(volume, "configMap", "name"))):
             if name and not at(volume, field_name, "optional") and not world.get(kind, name, namespace):
                 why = f"MountVolume.SetUp failed for volume \"{volume['name']}\" : {kind.lower()} \"{name}\" not found"
