@@ -23,7 +23,18 @@ BAD = {
     "port out of range": ({"console": {"port": 70000}}, ["console.port", "65535"]),
     "not a network": ({"console": {"allow": "100.64.85.0"}}, ["console.allow", "a network"]),
     "not a choice": ({"docker": {"mode": "rootless"}}, ["docker.mode", "userns"]),
-    "section of nothing": ({"storage": None, "load": 3}, ["load: a mapping"]),
+    "a section that is a number": ({"load": 3}, ["load: a mapping"]),
+    "unknown key in storage": ({"storage": {"classname": "x"}}, ["storage.classname", "did you mean class_name?"]),
+    "growth by a number": ({"storage": {"grow": {"ws-alice/demo-home": 5}}}, ["storage.grow"]),
+    "days that are none": ({"storage": {"warn_days": 0}}, ["storage.warn_days", "greater than or equal to 1"]),
+    "own certificate without files": ({"ingress": {"certificate": "own"}}, ["certificate own needs cert_file and key_file"]),
+    "a domain with a scheme": ({"ingress": {"domain": "https://example.org"}}, ["ingress.domain"]),
+    "unknown key in ingress": ({"ingress": {"domains": "x"}}, ["ingress.domains", "did you mean domain?"]),
+    "password in a repository": ({"backup": {"repository": "s3:https://user:pw@host/x"}}, ["backup"]),
+    "a key that is no Secret": ({"backup": {"key": "hunter2"}}, ["backup.key"]),
+    "a schedule that is a number": ({"backup": {"schedule": 3}}, ["backup.schedule", "string"]),
+    "unknown key in load": ({"load": {"stage": []}}, ["load.stage", "did you mean stages?"]),
+    "a load elsewhere": ({"load": {"target": "h"}}, ["load.target"]),
 }
 
 
@@ -33,6 +44,10 @@ def test_bad_input_is_refused_by_name(site, said):
         params.validate(site)
     for words in said:
         assert words in str(refused.value)
+
+
+def test_every_section_is_in_the_table():
+    assert {key for site, _ in BAD.values() for key in site} >= params.SECTIONS.keys()
 
 
 def test_nothing_given_means_the_defaults():
