@@ -9,6 +9,7 @@ import dataclasses
 import pandas as pd
 
 from runbook import certs, urls, wire
+from runbook.checks import check
 from runbook.errors import NotRecorded, RunbookError
 from runbook.params import Ingress
 from runbook.secrets import keep_secret
@@ -178,6 +179,28 @@ def access(site, wanted: Ingress) -> pd.DataFrame:
 
     jobs = [(u, who) for u in found + names + http for who in WHO]
     return pd.DataFrame(wire.each(ask, jobs, wanted.at_once), columns=["url", "visibility", "who", "expected", "observed", "ok", "why"])
+
+
+def check_access(found: pd.DataFrame | None, shown: str) -> None:
+    """One claim for each kind of visitor: every URL answers as expected. ``shown``: why it cannot be told here."""
+    for who in WHO:
+        rows = found[found.who == who] if found is not None else found
+        wrongly = "" if shown else wrong(rows)
+        check(lambda wrongly=wrongly: not wrongly, f"{who}: every URL answers as the table expects", wrongly, fix="94-url-unreachable",
+              shown=shown or why_not(rows))
+
+
+def why_not(found: pd.DataFrame) -> str:
+    """Why nothing of a table with ``ok`` can be told here: the first reason; empty if something is told."""
+    if found.empty:
+        return "there is no workspace yet"
+    return "" if found.ok.notna().any() else str(found.iloc[0].get("why") or found.iloc[0].get("otherwise"))
+
+
+def wrong(found: pd.DataFrame) -> str:
+    """What of a table with ``ok`` is not as expected, for a message; empty if nothing is."""
+    bad = found[found.ok.eq(False)]
+    return "; ".join(f"{r.get('url', r.get('record'))}: {r['observed']}, not {r['expected']}" for _, r in bad.head(3).iterrows())
 
 
 #: What a URL must say to somebody who is signed in to it, and to everybody else.

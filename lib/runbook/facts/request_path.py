@@ -70,6 +70,17 @@ def broken(found: pd.DataFrame) -> pd.DataFrame:
     return found[found.state == BROKEN].drop_duplicates("url").reset_index(drop=True)
 
 
+def before_workspaces(found: pd.DataFrame) -> pd.DataFrame:
+    """The broken hops that are the server's: from the port to the gateway. Names are DNS's, what comes later is a workspace's own."""
+    return found[(found.state == BROKEN) & found.hop.isin(HOPS[1:5])].reset_index(drop=True)
+
+
+def why_not(found: pd.DataFrame, *names: str) -> str:
+    """Why these hops cannot be told here: the first reason; empty if all of them are told."""
+    untold = found[found.hop.isin(names or HOPS) & (found.state == UNKNOWN)]
+    return "" if untold.empty else str(untold.otherwise.iloc[0] or untold.observed.iloc[0])
+
+
 def hops(seen: Seen, u: Url, port: tuple[dict, str], holder: str, names: tuple[wire.Names, str], shown: tuple[dict, str],
          answer: tuple[dict, str]) -> list[tuple]:
     """Judge each hop: ``(hop, what, state, observed, otherwise)``. Pure."""
@@ -118,7 +129,7 @@ def _certificate(seen: Seen, host: str, shown: tuple[dict, str], listens: bool) 
         return (BROKEN if listens else UNKNOWN), found["error"], "what answers there speaks no TLS: see the hop before" if listens else "not reached"
     wrong = found["refused"]
     if not wrong:
-        return (UNKNOWN if label else OK), f"for {found['names']}, {found['days_left']:.0f} days left", label
+        return (UNKNOWN if label else OK), f"{found['days_left']:.0f} days left, for {found['names']}", label
     return BROKEN, wrong, "run step 05 again: it renews what is ours" if seen.wanted.certificate == "private" else "see where this certificate comes from"
 
 
