@@ -15,6 +15,7 @@ from rich.table import Table
 from runbook import paths
 from runbook.cli_options import Assigned, Mode, Params, site_parameters
 from runbook.commands import workspace
+from runbook.commands.doctor import doctor
 from runbook.commands.undo import undo
 from runbook.errors import RunbookError
 
@@ -129,6 +130,7 @@ def close(folder: Annotated[Path, typer.Argument(metavar="DRAFT", help="The fold
 
 # Commands and groups of others are added here.
 app.command()(undo)
+app.command()(doctor)
 app.add_typer(workspace.app, name="workspace")
 
 
