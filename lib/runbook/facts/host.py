@@ -6,6 +6,7 @@ from urllib.parse import urlparse
 import pandas as pd
 
 from runbook.cluster.quantity import quantity
+from runbook.errors import ClusterError
 from runbook.params import K3s
 
 #: What k3s and its ingress listen on. Source: https://docs.k3s.io/installation/requirements (networking) and Traefik's web ports.
@@ -36,7 +37,14 @@ def kubeconfig(site) -> dict:
         return {}
     mode = site.host.mode(site.kubeconfig)
     return {"path": site.kubeconfig, "mode": f"{mode:04o}" if mode is not None else "", "server": site.cluster.server,
-            "private": mode is not None and not mode & 0o077, "answers": bool(site.cluster.version)}
+            "private": mode is not None and not mode & 0o077, "answers": _answers(site.cluster)}
+
+
+def _answers(cluster) -> bool:
+    try:
+        return bool(cluster.version)
+    except ClusterError:
+        return False
 
 
 def bad(table: pd.DataFrame) -> str:

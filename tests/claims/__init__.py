@@ -1,0 +1,1 @@
+"""Every claim of every notebook, driven to proven and to refuted: see :mod:`claims.kit`."""
