@@ -9,7 +9,6 @@ import dataclasses
 import pandas as pd
 
 from runbook import certs, urls, wire
-from runbook.checks import check
 from runbook.errors import NotRecorded, RunbookError
 from runbook.params import Ingress
 from runbook.secrets import keep_secret
@@ -72,9 +71,9 @@ def records(site, wanted: Ingress) -> pd.DataFrame:
     kind = "AAAA" if ":" in to else "A"
     rows = []
     for record, asked in ((f"{name} {kind}", name), (f"*.{name} {kind}", f"any-name.{name}")):
-        found, label = resolve(site, asked, wanted)
+        found = resolve(site, asked, wanted)
         ok, why = judge_names(found, to, wanted)
-        rows.append((record, to, ", ".join(found.addresses) or found.error, None if label else ok, label or _record_advice(record, to, ok, why)))
+        rows.append((record, to, ", ".join(found.addresses) or found.error, ok, _record_advice(record, to, ok, why)))
     return pd.DataFrame(rows, columns=["record", "expected", "observed", "ok", "otherwise"])
 
 
@@ -170,37 +169,34 @@ def access(site, wanted: Ingress) -> pd.DataFrame:
         if who != "anonymous" and by is None:
             return row("–", None, "no workspace of another owner runs" if who == "another user" else "its password is not known here")
         if by and not signed[by][0].get("signed_in"):
-            return row("–", None if signed[by][1] else False, signed[by][1] or f"sign-in to {'/'.join(by)} failed: {signed[by][0].get('error')}")
+            said, why = signed[by]
+            return row("–", False if said else None, f"sign-in to {'/'.join(by)} failed: {said['error']}" if said else why)
         look = lambda: kept(wire.request(u.host, to, tls=u.visibility != "http", port=wanted.probe_port if u.visibility != "http" else 80,
                                           authority=trusted, verify=False, headers={"Cookie": cookies[by]} if by else {}))
-        said, label = probe(site, ["get", shown, who], look)
+        said, why = probe(site, ["get", shown, who], look)
         observed = observe(said) if said else "–"
-        return row(observed, observed in ANSWERS[expected] if said else None, label)
+        return row(observed, observed in ANSWERS[expected] if said else None, why)
 
     jobs = [(u, who) for u in found + names + http for who in WHO]
     return pd.DataFrame(wire.each(ask, jobs, wanted.at_once), columns=["url", "visibility", "who", "expected", "observed", "ok", "why"])
 
 
-def check_access(found: pd.DataFrame | None, shown: str) -> None:
-    """One claim for each kind of visitor: every URL answers as expected. ``shown``: why it cannot be told here."""
-    for who in WHO:
-        rows = found[found.who == who] if found is not None else found
-        wrongly = "" if shown else wrong(rows)
-        check(lambda wrongly=wrongly: not wrongly, f"{who}: every URL answers as the table expects", wrongly, fix="94-url-unreachable",
-              shown=shown or why_not(rows))
+def of_visitor(found: pd.DataFrame | None, who: str) -> pd.DataFrame | None:
+    """The rows of :func:`access` of one kind of visitor."""
+    return None if found is None else found[found.who == who]
 
 
-def why_not(found: pd.DataFrame) -> str:
+def why_not(found: pd.DataFrame | None) -> str:
     """Why nothing of a table with ``ok`` can be told here: the first reason; empty if something is told."""
-    if found.empty:
+    if found is None or found.empty:
         return "there is no workspace yet"
     return "" if found.ok.notna().any() else str(found.iloc[0].get("why") or found.iloc[0].get("otherwise"))
 
 
-def wrong(found: pd.DataFrame) -> str:
-    """What of a table with ``ok`` is not as expected, for a message; empty if nothing is."""
-    bad = found[found.ok.eq(False)]
-    return "; ".join(f"{r.get('url', r.get('record'))}: {r['observed']}, not {r['expected']}" for _, r in bad.head(3).iterrows())
+def wrong(found: pd.DataFrame | None) -> str:
+    """What of a table with ``ok`` is not as expected, in words; empty if nothing is."""
+    bad = [] if found is None else found[found.ok.eq(False)].to_dict("records")
+    return "; ".join(r.get("otherwise") or r.get("why") or f"{r['url']}: {r['observed']}, not {r['expected']}" for r in bad[:3])
 
 
 #: What a URL must say to somebody who is signed in to it, and to everybody else.
@@ -250,17 +246,16 @@ def probe_address(site, wanted: Ingress) -> str:
     return wanted.probe or _node_address(site.cluster.list("Node"))
 
 
-def resolve(site, name: str, wanted: Ingress) -> tuple[wire.Names, str]:
-    said, label = probe(site, ["resolve", name, wanted.resolver], lambda: dataclasses.asdict(wire.resolve(name, wanted.resolver)))
-    if not said:
-        return wire.Names(silent=True, error=label), label
-    return wire.Names(tuple(said["addresses"]), said["error"], said["silent"]), label
+def resolve(site, name: str, wanted: Ingress) -> wire.Names:
+    """What the parameters' resolver, or the system's, says of a name."""
+    said, why = probe(site, ["resolve", name, wanted.resolver], lambda: dataclasses.asdict(wire.resolve(name, wanted.resolver)))
+    return wire.Names(tuple(said["addresses"]), said["error"], said["silent"]) if said else wire.Names(silent=True, error=why)
 
 
 def probe(site, asked: list[str], look) -> tuple[dict, str]:
-    """What a probe found, and why it is not of now (replayed); nothing where it was never recorded."""
+    """What a probe found; or nothing, and why: on the rehearsal, where it was never recorded."""
     try:
-        return site.host.probe(asked, look)
+        return site.host.probe([a for a in asked if a], look)[0], ""
     except NotRecorded as error:
         return {}, error.what
 

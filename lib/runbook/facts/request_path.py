@@ -81,17 +81,17 @@ def why_not(found: pd.DataFrame, *names: str) -> str:
     return "" if untold.empty else str(untold.otherwise.iloc[0] or untold.observed.iloc[0])
 
 
-def hops(seen: Seen, u: Url, port: tuple[dict, str], holder: str, names: tuple[wire.Names, str], shown: tuple[dict, str],
+def hops(seen: Seen, u: Url, port: tuple[dict, str], holder: str, names: wire.Names, shown: tuple[dict, str],
          answer: tuple[dict, str]) -> list[tuple]:
     """Judge each hop: ``(hop, what, state, observed, otherwise)``. Pure."""
-    said, label = answer
+    said, why = answer
     way = _ingress_of(seen, u.host)
     listens = not port[0].get("error", "")
     return [
         ("name", u.host, *_name(seen, names)),
-        ("port", f"{seen.at}:{seen.wanted.probe_port}", *_port(port, holder, said)),
-        ("certificate", f"{seen.wanted.namespace}/{facts.CERTIFICATE}", *_certificate(seen, u.host, shown, listens)),
-        ("ingress", _title(way) if way else "no Ingress", *_ingress(seen, way, u.host, said, label, listens)),
+        ("port", f"{seen.at}:{seen.wanted.probe_port}", *_port(*port, holder, said)),
+        ("certificate", f"{seen.wanted.namespace}/{facts.CERTIFICATE}", *_certificate(seen, *shown, listens)),
+        ("ingress", _title(way) if way else "no Ingress", *_ingress(seen, way, said, why)),
         ("gateway", f"{seen.wanted.namespace}/{facts.GATEWAY}", *_gateway(seen)),
         *_workspace(seen, u, said),
     ]
@@ -100,40 +100,37 @@ def hops(seen: Seen, u: Url, port: tuple[dict, str], holder: str, names: tuple[w
 # -- one hop after the other -------------------------------------------------
 
 
-def _name(seen: Seen, names: tuple[wire.Names, str]) -> tuple[str, str, str]:
-    found, label = names
+def _name(seen: Seen, found: wire.Names) -> tuple[str, str, str]:
     ok, why = facts.judge_names(found, seen.to, seen.wanted)
     observed = ", ".join(found.addresses) or found.error
-    if label or ok is None:
-        return UNKNOWN, observed if not label else "–", label or why
+    if ok is None:
+        return UNKNOWN, observed, why
     return (OK, observed, "") if ok else (
         BROKEN, observed, f"{why}: make a record *.ws.<domain> that leads to {seen.to}, or set ingress.address if that is not where it should lead")
 
 
-def _port(port: tuple[dict, str], holder: str, said: dict) -> tuple[str, str, str]:
-    found, label = port
+def _port(found: dict, why: str, holder: str, said: dict) -> tuple[str, str, str]:
     if not found:
-        return UNKNOWN, "–", label
+        return UNKNOWN, "–", why
     if found["error"]:
         return BROKEN, found["error"], holder or "see that the ingress controller runs, and that no firewall closes the port"
     if holder and not said.get("mark"):
         return BROKEN, "something else answers", holder
-    return (UNKNOWN if label else OK), "accepts connections", label
+    return OK, "accepts connections", ""
 
 
-def _certificate(seen: Seen, host: str, shown: tuple[dict, str], listens: bool) -> tuple[str, str, str]:
-    found, label = shown
+def _certificate(seen: Seen, found: dict, why: str, listens: bool) -> tuple[str, str, str]:
     if not found:
-        return UNKNOWN, "–", label or "not reached"
-    if found["error"] and not found["refused"]:
-        return (BROKEN if listens else UNKNOWN), found["error"], "what answers there speaks no TLS: see the hop before" if listens else "not reached"
-    wrong = found["refused"]
-    if not wrong:
-        return (UNKNOWN if label else OK), f"{found['days_left']:.0f} days left, for {found['names']}", label
-    return BROKEN, wrong, "run step 05 again: it renews what is ours" if seen.wanted.certificate == "private" else "see where this certificate comes from"
+        return UNKNOWN, "–", why or "not reached"
+    if found["error"]:
+        return (BROKEN, found["error"], "what answers there speaks no TLS: see the hop before") if listens else (UNKNOWN, found["error"], "not reached")
+    if not found["refused"]:
+        return OK, f"{found['days_left']:.0f} days left, for {found['names']}", ""
+    return BROKEN, found["refused"], (
+        "run step 05 again: it renews what is ours" if seen.wanted.certificate == "private" else "see where this certificate comes from")
 
 
-def _ingress(seen: Seen, way: dict | None, host: str, said: dict, label: str, listens: bool) -> tuple[str, str, str]:
+def _ingress(seen: Seen, way: dict | None, said: dict, why: str) -> tuple[str, str, str]:
     if way is None:
         return BROKEN, "no Ingress has this name", "run step 05 in apply mode"
     names = {c["metadata"]["name"]: c for c in seen.classes}
@@ -145,9 +142,9 @@ def _ingress(seen: Seen, way: dict | None, host: str, said: dict, label: str, li
     if asked not in names:
         return BROKEN, f"its IngressClass {asked} does not exist", f"set ingress.class_name to one of: {known}"
     if not said:
-        return UNKNOWN, "–", label or "not reached"
+        return UNKNOWN, "–", why or "not reached"
     if said["mark"]:
-        return (UNKNOWN if label else OK), f"IngressClass {asked}", label
+        return OK, f"IngressClass {asked}", ""
     if not said["status"]:
         return UNKNOWN, said["error"], "not reached"
     if not seen.ready.get((seen.wanted.namespace, facts.GATEWAY)):

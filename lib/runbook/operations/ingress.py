@@ -8,6 +8,7 @@ from runbook.cluster import title
 from runbook.errors import FieldConflict, RunbookError
 from runbook.facts import ingress as facts
 from runbook.facts.ingress import AUTHORITY, CERTIFICATE, GATEWAY
+from runbook.helm.records import TYPE, newest
 from runbook.operations.objects import delete_objects, ensure_object, ensure_objects
 from runbook.operations.together import Together
 from runbook.operations.workspaces import settle
@@ -198,9 +199,10 @@ def _our_config(site) -> bool:
 def _domains(site, wanted: Ingress) -> list[Change | None]:
     """Every workspace's release knows its domain, and lets the gateway in."""
     domain, together, changes = facts.domain(site, wanted), Together(), []
-    for release in site.helm.releases():
+    records = site.cluster.list("Secret", selector="owner=helm", fields=f"type={TYPE}")
+    for release in newest([r for r in records if _owner(r) and (not wanted.owners or _owner(r) in wanted.owners)]):
         owner = release.namespace.removeprefix("ws-")
-        if release.chart != "workspace" or owner == release.namespace or (wanted.owners and owner not in wanted.owners):
+        if release.chart != "workspace":
             continue
         policy = {"networkPolicy": {**release.values.get("networkPolicy", {}), "ingressNamespaces": [wanted.namespace]}}
         # The chart's default is the usual namespace: nothing is said about it then.
@@ -221,6 +223,11 @@ def _domains(site, wanted: Ingress) -> list[Change | None]:
 def _object(kind: str, name: str, namespace: str = "") -> dict:
     version, _, short = kind.rpartition("/")
     return {"apiVersion": version, "kind": short, "metadata": {"name": name} | ({"namespace": namespace} if namespace else {})}
+
+
+def _owner(obj: dict) -> str:
+    namespace = obj["metadata"]["namespace"]
+    return namespace.removeprefix("ws-") if namespace.startswith("ws-") else ""
 
 
 def _encoded(text: str) -> str:
