@@ -41,7 +41,6 @@ class KubeTransport:
             raise ParameterError(f"kubeconfig {kubeconfig}: {error.strerror}", do="give the path of a kubeconfig you may read") from None
         settings.retries = urllib3.Retry(0, redirect=3)  # retries are Cluster's, who says what it does
         self._api = client.ApiClient(settings)
-        self._core = client.CoreV1Api(self._api)
         self.server = settings.host
         self._dynamic: dynamic.DynamicClient | None = None
         self._resources: dict[str, Resource] = {}
@@ -104,8 +103,10 @@ class KubeTransport:
         started = time.monotonic()
         extra = {"container": container} if container else {}
         try:
+            # a client of its own: stream() swaps the client's way of making requests while it connects, for other threads, too
+            core = client.CoreV1Api(client.ApiClient(self._api.configuration))
             session = stream(
-                self._core.connect_get_namespaced_pod_exec, pod, namespace, command=list(argv), stdin=input is not None,
+                core.connect_get_namespaced_pod_exec, pod, namespace, command=list(argv), stdin=input is not None,
                 stdout=True, stderr=True, tty=False, _preload_content=False, **extra)
         except (ApiException, HTTPError, WebSocketException, OSError) as error:
             raise _failure(error) from None
