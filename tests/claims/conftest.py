@@ -3,10 +3,12 @@
 import matplotlib
 import pytest
 
-from .kit import Stage
+pytest.register_assert_rewrite(f"{__package__}.kit")
 
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory):
+    from .kit import Stage
+
     matplotlib.use("Agg")  # no notebook's kernel here: nothing is to be shown
     return Stage(tmp_path_factory.mktemp("stage"))

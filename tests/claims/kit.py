@@ -296,6 +296,18 @@ def assert_proven(stage: Stage, folder: Path, table: Table) -> None:
     assert not {s: reasons.get(s, "not reached") for s in sentences(table.number) if s not in proven}
 
 
+def proof_of(table: Table):
+    """The two tests of a table: ``test_proven, test_refuted = proof_of(TABLE)``."""
+    def test_proven(stage, tmp_path):
+        assert_proven(stage, tmp_path, table)
+
+    @pytest.mark.parametrize("sentence", table.refuted)
+    def test_refuted(stage, tmp_path, sentence):
+        assert_refuted(stage, tmp_path, table, sentence)
+
+    return test_proven, test_refuted
+
+
 def assert_refuted(stage: Stage, folder: Path, table: Table, sentence: str) -> None:
     """The fault refutes that claim, and no earlier one: the notebook stops there, and says what to do."""
     settled = run(stage, folder, table.number, table.refuted[sentence])

@@ -1,8 +1,6 @@
 """The claims of 00-start-here."""
 
-import pytest
-
-from .kit import Table, Way, assert_proven, assert_refuted
+from .kit import Table, Way, proof_of
 
 
 def small(world):
@@ -18,11 +16,4 @@ TABLE = Table("00", proven=(Way(),), refuted={
     "what the workspaces ask for fits on the server": Way(full),
 })
 
-
-def test_proven(stage, tmp_path):
-    assert_proven(stage, tmp_path, TABLE)
-
-
-@pytest.mark.parametrize("sentence", TABLE.refuted)
-def test_refuted(stage, tmp_path, sentence):
-    assert_refuted(stage, tmp_path, TABLE, sentence)
+test_proven, test_refuted = proof_of(TABLE)

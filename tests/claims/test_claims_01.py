@@ -1,12 +1,10 @@
 """The claims of 01-install-k3s: on a given cluster, and where it installs (the rehearsal's machine, taken for this server)."""
 
-import pytest
-
 import runbook
 from runbook import rehearsal
 from runbook.operations.k3s import CONFIG, KUBECONFIG, PROGRAM
 
-from .kit import Table, Way, assert_proven, assert_refuted
+from .kit import Table, Way, proof_of
 
 LOCAL = {"target": "local", "k3s": {"version": "v1.36.2+k3s1", "installer_sha256": "0" * 64}}
 
@@ -60,11 +58,4 @@ TABLE = Table("01", proven=(Way(), Way(present, given=LOCAL)), refuted={
     "a second run of step 01 would change nothing": Way(present, given=LOCAL, at={"again =": edited}),
 })
 
-
-def test_proven(stage, tmp_path):
-    assert_proven(stage, tmp_path, TABLE)
-
-
-@pytest.mark.parametrize("sentence", TABLE.refuted)
-def test_refuted(stage, tmp_path, sentence):
-    assert_refuted(stage, tmp_path, TABLE, sentence)
+test_proven, test_refuted = proof_of(TABLE)

@@ -1,9 +1,7 @@
 """The claims of 02-deploy-gitpod-lamp."""
 
-import pytest
-
-from .kit import Table, Way, assert_proven, assert_refuted
 from .faults import fail, label, no_room, open_door
+from .kit import Table, Way, proof_of
 
 WS = "ws-alice"
 
@@ -19,11 +17,4 @@ TABLE = Table("02", proven=(Way(),), refuted={
     "a second run of step 02 would change nothing": Way(at={"again =": lambda world, names: label(world, "ResourceQuota", WS)}),
 })
 
-
-def test_proven(stage, tmp_path):
-    assert_proven(stage, tmp_path, TABLE)
-
-
-@pytest.mark.parametrize("sentence", TABLE.refuted)
-def test_refuted(stage, tmp_path, sentence):
-    assert_refuted(stage, tmp_path, TABLE, sentence)
+test_proven, test_refuted = proof_of(TABLE)
