@@ -61,7 +61,7 @@ CASES = {
     "unknown field": ("config", {"bogus": 1}, 500, ": .bogus: field not declared in schema"),
     "unknown field deep inside": ("deploy", {"spec__replicaz": 1}, 500, ": .spec.replicaz: field not declared in schema"),
     "unknown field of a list item": ("deploy", {"spec__template__spec__containers__0__imagee": "x"}, 500, ": field not declared in schema"),
-    "text for a truth": ("deploy", {"spec__paused": "yes"}, 500, ": .spec.paused: expected boolean, got &value.valueUnstructured{Value:yes}"),
+    "text for a truth": ("deploy", {"spec__paused": "yes"}, 500, ": .spec.paused: expected boolean, got &{yes}"),
     "text for a number": ("deploy", {"spec__replicas": "two"}, 500, ": .spec.replicas: expected numeric (int or float), got string"),
     "a number for text": ("config", {"data": {"a": 1}}, 500, ": .data.a: expected string, got &value.valueUnstructured{Value:1}"),
 }

@@ -4,6 +4,7 @@ import json
 import re
 
 from runbook.host import Result
+from runbook.rehearsal import faults
 from runbook.rehearsal.recordings import key, recorded, replay, workload
 from runbook.rehearsal.schema import failure
 from runbook.rehearsal.state import State
@@ -40,6 +41,9 @@ def logs(state: State, pod: dict, query: dict) -> str:
     if waiting and waiting not in ("CrashLoopBackOff",):
         why = {"ImagePullBackOff": "trying and failing to pull image", "ErrImagePull": "image can't be pulled"}.get(waiting, waiting)
         raise failure(400, f"container \"{container}\" in pod \"{meta['name']}\" is waiting to start: {why}", "BadRequest")
+    ill = faults.log_of(state, pod, query.get("previous") == "true")
+    if ill is not None:
+        return ill
     answer, _ = replay(state, log_key(pod, container, query), f"the log of {workload(pod)} ({container}) of {meta['namespace']}")
     lines = answer["text"].splitlines(keepends=True)
     return "".join(lines[-int(query["tailLines"]):]) if query.get("tailLines") else answer["text"]

@@ -1,7 +1,7 @@
 """Pods: made from a template, put on a node, and brought to the state that the recorded cluster would bring them to."""
 
 from runbook.cluster.quantity import quantity
-from runbook.rehearsal import defaults
+from runbook.rehearsal import defaults, faults, laying
 from runbook.rehearsal.state import new_uid, now, seed, suffix
 from runbook.rehearsal.trouble import trouble_of
 from runbook.rehearsal.values import at, clone
@@ -90,7 +90,11 @@ def requested(spec: dict, resource: str) -> float:
 
 def settle(world: World, pod: dict) -> None:
     """Bring a pod to the state it would come to: running and ready, ended, or in the trouble that is its own."""
-    if at(pod, "status", "phase") in ("Running", "Succeeded", "Failed") or pod["metadata"]["uid"] in world.data["frozen"]:
+    if at(pod, "status", "phase") in ("Running", "Succeeded", "Failed"):
+        return
+    ill = faults.upon(world, pod)
+    if ill:
+        laying.graft(world, pod, *ill)
         return
     trouble = trouble_of(world, pod)
     if trouble:

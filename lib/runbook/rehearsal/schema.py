@@ -83,9 +83,10 @@ def _refusal(obj: dict, error) -> ApiFailure:
     got = {str: "string", int: "int", float: "float", bool: "boolean", dict: "map", list: "list"}.get(type(error.instance), "null")
     kinds = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
     wanted = {"integer": "numeric (int or float)", "number": "numeric (int or float)", "object": "map", "array": "list"}
-    if error.validator == "type" and kinds[0] in ("string", "boolean"):  # so the server's Go prints them
-        shown = {True: "true", False: "false"}.get(error.instance, error.instance) if isinstance(error.instance, bool) else error.instance
-        return typed_patch(obj, f"{path}: expected {kinds[0]}, got &value.valueUnstructured{{Value:{shown}}}")
+    if error.validator == "type" and kinds[0] in ("string", "boolean"):  # as the server's Go prints them
+        shown = str(error.instance).lower() if isinstance(error.instance, bool) else error.instance
+        printed = f"&value.valueUnstructured{{Value:{shown}}}" if kinds[0] == "string" else f"&{{{shown}}}"
+        return typed_patch(obj, f"{path}: expected {kinds[0]}, got {printed}")
     if error.validator == "type":
         return typed_patch(obj, f"{path}: expected {wanted.get(kinds[0], kinds[0])}, got {got}")
     return invalid(obj, [(path.lstrip("."), "FieldValueInvalid", f"Invalid value: {error.instance!r}: {error.message}")])

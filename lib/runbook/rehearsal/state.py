@@ -109,7 +109,7 @@ class State:
 
 def _fresh() -> dict:
     start = seed()
-    data = {"format": FORMAT, "seed": start["about"], "version": 1000, "objects": {}, "files": {}, "units": {}, "releases": {}, "faults": {}, "frozen": [],
+    data = {"format": FORMAT, "seed": start["about"], "version": 1000, "objects": {}, "files": {}, "units": {}, "releases": {}, "faults": {},
             "heard": {}, "addresses": {"pod": 100, "service": 0x6400, "port": 30100}}
     data["objects"] = fresh_objects()
     data["files"] = {path: {"text": "", "mode": mode, "time": start["recorded"]} for path, mode in FILES.items()}

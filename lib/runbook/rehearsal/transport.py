@@ -22,12 +22,14 @@ class RehearsalTransport:
         self.replayed = f"rehearsal: replayed, {seed()['about']}"
 
     def resource(self, kind: str) -> Resource:
-        faults.meet(self.state, "GET", "/apis", {})
+        faults.meet(self.state, "GET", "/apis")
         return self._api.resource(kind)
 
     def request(self, method: str, path: str, query: dict | None = None, body: dict | None = None, content_type: str = "") -> dict:
         query = {k: str(v) for k, v in (query or {}).items()}
-        faults.meet(self.state, method, path, body or {})
+        faults.meet(self.state, method, path)
+        if path.endswith("/selfsubjectaccessreviews"):
+            return {**body, "status": {"allowed": faults.may(self.state, body["spec"]["resourceAttributes"]["verb"])}}
         if method == "GET":
             if "/metrics.k8s.io/" in path:
                 return behaviour.usage(self.state, path, query)
@@ -35,13 +37,13 @@ class RehearsalTransport:
         return self._api.write(method, path, query, body or {}, content_type)
 
     def text(self, path: str, query: dict | None = None) -> str:
-        faults.meet(self.state, "GET", path, {})
+        faults.meet(self.state, "GET", path)
         pod = self._api.get(path.removesuffix("/log"), {})
         return behaviour.logs(self.state, pod, {k: str(v) for k, v in (query or {}).items()})
 
     def http(self, path: str, timeout: float) -> tuple[int, str]:
         try:
-            faults.meet(self.state, "GET", path, {})
+            faults.meet(self.state, "GET", path)
             return behaviour.http(self.state, self._api, path)
         except ApiFailure as answer:
             if answer.status == 0:
@@ -49,12 +51,12 @@ class RehearsalTransport:
             return answer.status, answer.message
 
     def watch(self, path: str, query: dict) -> Iterator[tuple[str, dict]]:
-        faults.meet(self.state, "GET", path, {})
+        faults.meet(self.state, "GET", path)
         return iter(())  # nothing happens by itself
 
     def exec(self, namespace: str, pod: str, container: str, argv: list[str], timeout: float, input: str | None) -> Result:
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}"
-        faults.meet(self.state, "POST", f"{path}/exec", {})
+        faults.meet(self.state, "POST", f"{path}/exec")
         found = self._api.get(path, {})
         names = [c["name"] for c in found["spec"]["containers"]]
         if container and container not in names + [c["name"] for c in found["spec"].get("initContainers") or []]:
