@@ -78,7 +78,10 @@ def test_replicas_during_a_stage():
 
 
 def test_cpu_for_a_request():
-    assert load.cpu_per_request(tier((0, 1, 1, 100), (1, 1, 1, 300), (9, 1, 1, 999)), seconds([1.0] * 9), 0, 2) == 20
+    samples = tier((0, 1, 1, 100), (1, 1, 1, 300), (9, 1, 1, 999))
+    assert load.cpu_per_request(samples.assign(measured=1), seconds([1.0] * 9), 0, 2) == 20
+    assert load.cpu_per_request(samples.assign(measured=1, ready=2), seconds([1.0] * 9), 0, 2) == 40  # one of two pods is measured
+    assert math.isnan(load.cpu_per_request(samples.assign(measured=0), seconds([1.0] * 9), 0, 2))
 
 
 NOW = {"cpu_request_m": 100, "cpu_limit_m": 300, "memory_request_mib": 64, "memory_limit_mib": 128, "min": 1, "max": 4, "target": 60}

@@ -115,8 +115,23 @@ def test_a_sample_sums_what_is_measured():
     found = facts.sample(site(pods=[pod("a"), pod("b"), pod("new", ready=False, phase="Pending"), pod("old", ending=True)],
                               deployment={"spec": {"replicas": 3}}, used=[("a", 0.05, 30), ("b", 0.15, 50), ("old", 1, 99)], node_cpu=0.5), "lamp", "shop")
     assert set(found) == set(facts.SAMPLE)
-    assert (found["wanted"], found["ready"], found["pending"]) == (3, 2, 1)
+    assert (found["wanted"], found["ready"], found["pending"], found["measured"]) == (3, 2, 1, 2)
     assert (round(found["cpu_m"]), found["request_m"], found["memory_mib"], found["node_share"]) == (200, 200, 50, 0.25)
+
+
+QUOTA = "pods \"x\" is forbidden: exceeded quota: few"
+FULL = "0/1 nodes are available: 1 Insufficient cpu."
+
+
+@pytest.mark.parametrize("conditions, unscheduled, says", [
+    ([], False, ""), ([{"type": "ReplicaFailure", "status": "True", "message": QUOTA}], False, QUOTA),
+    ([{"type": "ReplicaFailure", "status": "False", "message": QUOTA}], False, ""), ([], True, FULL),
+    ([{"type": "Available", "status": "True", "message": "well"}], False, ""),
+])
+def test_why_a_replica_does_not_come(conditions, unscheduled, says):
+    waits = pod("w", ready=False, phase="Pending")
+    waits["status"]["conditions"].append({"type": "PodScheduled", "status": "False" if unscheduled else "True", "message": FULL})
+    assert facts.obstacle({"status": {"conditions": conditions}}, [pod("a"), waits]) == says
 
 
 def test_a_sample_of_nothing():

@@ -149,10 +149,11 @@ def test_on_the_rehearsal_k6_is_real_and_the_tier_replayed(tier, tmp_path, monke
     assert "no run of this was recorded" in first.replayed and "no run of this" in repr(first.tier_with_load())
     assert "requests measured" in capsys.readouterr().out
     # what is recorded comes back
-    seen = pd.DataFrame({"at": [0.0, 1.5], "wanted": [1, 2], "ready": [1, 2], "pending": [0, 0], "cpu_m": [50.0, 90.0], "request_m": [100.0, 200.0],
-                         "memory_mib": [30.0, 31.0], "node_share": [0.5, 0.6]})
+    seen = pd.DataFrame({"at": [0.0, 1.5], "wanted": [1, 2], "ready": [1, 2], "pending": [0, 0], "measured": [1, 2], "cpu_m": [50.0, 90.0], "request_m": [100.0, 200.0],
+                         "memory_mib": [30.0, 31.0], "node_share": [0.5, 0.6], "obstacle": ["", "no room"]})
     real = performance.Measured("steps", run=first.run, tier=seen, about={"seconds": performance.measured.load.by_second(first.run),
                                                                         "stages": performance.measured.load.by_stage(first.run)})
+    assert real.obstacles == "no room" and first.obstacles == ""
     recorded.save(real, "v1.36.2", tmp_path)
     again = recorded.tier("steps", tmp_path / "load")
     pd.testing.assert_frame_equal(again["tier"], seen)

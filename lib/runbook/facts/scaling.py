@@ -9,8 +9,8 @@ from runbook.cluster import quantity
 from runbook.errors import ClusterError, NotFound, NotRecorded
 
 MIB = 2**20
-SAMPLE = {"at": "float64", "wanted": "int64", "ready": "int64", "pending": "int64", "cpu_m": "float64", "request_m": "float64",
-          "memory_mib": "float64", "node_share": "float64"}
+SAMPLE = {"at": "float64", "wanted": "int64", "ready": "int64", "pending": "int64", "measured": "int64", "cpu_m": "float64", "request_m": "float64",
+          "memory_mib": "float64", "node_share": "float64", "obstacle": "str"}
 
 
 def selector(release: str) -> str:
@@ -133,11 +133,19 @@ def replaced(before: pd.DataFrame, after: pd.DataFrame) -> bool:
     return len(after) > 0 and not set(before["pod"]) & set(after["pod"]) and bool(after["ready"].all())
 
 
+def obstacle(deployment: dict, pods: list[dict]) -> str:
+    """Why a replica that is wanted does not come, in Kubernetes' words: a quota or another refusal, or no room; "" if nothing says so."""
+    refused = [c["message"] for c in deployment.get("status", {}).get("conditions", []) if c["type"] == "ReplicaFailure" and c["status"] == "True"]
+    waiting = [c.get("message", "") for p in pods for c in p.get("status", {}).get("conditions", [])
+               if c["type"] == "PodScheduled" and c["status"] == "False"]
+    return next(iter(refused + waiting), "")
+
+
 def sample(site, namespace: str, release: str) -> dict:
     """One look at the tier: the columns of :data:`SAMPLE`; ``at`` in seconds since the epoch.
 
     ``cpu_m`` and ``request_m`` are sums over the pods that are measured, so their quotient is what the autoscaler goes by;
-    metrics-server measures every 15 s by default, so they are steps. ``memory_mib`` is that of the largest pod.
+    metrics-server measures every 15 s by default, so they are steps. ``measured`` counts these pods. ``memory_mib`` is that of the largest pod.
     """
     workload = site.cluster.get("Deployment", release, namespace) or {"spec": {}}
     found = [p for p in site.cluster.list("Pod", namespace, selector=selector(release)) if "deletionTimestamp" not in p["metadata"]]
@@ -148,10 +156,10 @@ def sample(site, namespace: str, release: str) -> dict:
     return {
         "at": time.time(), "wanted": workload["spec"].get("replicas", 0), "ready": sum(map(is_ready, found)),
         "pending": sum(p.get("status", {}).get("phase") == "Pending" for p in found),
-        "cpu_m": 1000 * sum(used[p["metadata"]["name"]]["cpu"] for p in measured),
+        "measured": len(measured), "cpu_m": 1000 * sum(used[p["metadata"]["name"]]["cpu"] for p in measured),
         "request_m": sum(requests_m(p)[0] for p in measured),
         "memory_mib": max((used[p["metadata"]["name"]]["memory"] / MIB for p in measured), default=float("nan")),
-        "node_share": sum(n["cpu"] for n in nodes) / cores if cores else float("nan"),
+        "node_share": sum(n["cpu"] for n in nodes) / cores if cores else float("nan"), "obstacle": obstacle(workload, found),
     }
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from runbook.load.scenario import Objective
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Knee:
     """The highest offered rate within the objective, without a growing queue.
 
@@ -28,6 +28,8 @@ class Knee:
         if not self.stage:
             return f"not even {self.beyond} is kept: {self.why}"
         return f"{self.rate:.0f} requests/s" + (f" ({self.beyond} is too much: {self.why})" if self.beyond else " or more")
+
+    __repr__ = __str__
 
 
 def knee(stages: pd.DataFrame, objective: Objective) -> Knee:
@@ -134,11 +136,14 @@ def replicas_at(tier: pd.DataFrame, stages: pd.DataFrame, stage: str) -> int:
 def cpu_per_request(tier: pd.DataFrame, seconds: pd.DataFrame, begin: float, end: float) -> float:
     """Millicore-seconds that the tier used for each good answer between two seconds of a run; NaN without samples.
 
+    A pod that is new is ready before it is measured: the mean of those that are measured stands for it.
+
     Args:
-        tier: samples with ``at`` (s since the run began) and ``cpu_m`` (millicores of all its pods).
+        tier: samples with ``at`` (s since the run began), ``cpu_m`` (millicores of the measured pods), ``measured`` and ``ready`` (pods).
         seconds: :func:`runbook.load.by_second`.
     """
-    use = tier[tier["at"].between(begin, end)]["cpu_m"].mean()
+    inside = tier[tier["at"].between(begin, end) & (tier["measured"] > 0)]
+    use = (inside["cpu_m"] / inside["measured"] * inside["ready"]).mean()
     rate = seconds[seconds["second"].between(begin, end, inclusive="left")]["achieved"].mean()
     return float(use / rate) if rate else math.nan
 

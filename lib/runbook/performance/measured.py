@@ -75,6 +75,11 @@ class Measured:
             return Missing(self.why or self.replayed)
         return load.reaction(self.tier, self.about["seconds"], self.objective, *load.window(self.about["seconds"]))
 
+    @property
+    def obstacles(self) -> str:
+        """Why wanted replicas did not come, each reason once; "" if nothing stood in the way."""
+        return "" if self.tier is None else "; ".join(filter(None, self.tier["obstacle"].unique()))
+
     def lost(self) -> int:
         """Requests that failed or were dropped."""
         return int(self.total("failed")) if self.run else 0

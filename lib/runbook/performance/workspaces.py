@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -191,17 +192,20 @@ def _usage(site, ran: list[Workspace], seconds: float) -> dict[Workspace, tuple[
 
 
 def _remove(site, begun: list[Workspace], do) -> None:
-    """Remove the workspaces, their volumes (also those of a class that keeps them: nobody's data is in them) and namespaces."""
-    mine = {namespace(w.owner) for w in begun}
-    for volume in site.cluster.list("PersistentVolume"):
-        if volume["spec"].get("claimRef", {}).get("namespace") in mine:
-            site.cluster.patch("PersistentVolume", volume["metadata"]["name"], "", {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
-    plan = plan_of([])
+    """Remove the workspaces, their volumes (also those of a class that keeps them: nobody's data is in them) and namespaces.
+
+    What fails is passed over: deleting the namespaces takes the rest along, and what stays is told by :func:`_left`.
+    """
+    mine = sorted({namespace(w.owner) for w in begun})
+    with suppress(RunbookError):
+        for volume in site.cluster.list("PersistentVolume"):
+            if volume["spec"].get("claimRef", {}).get("namespace") in mine:
+                site.cluster.patch("PersistentVolume", volume["metadata"]["name"], "", {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
     for w in begun:
-        plan += operations.delete(site, w.name, w.owner)
-    do(plan)
+        with suppress(RunbookError):
+            do(operations.delete(site, w.name, w.owner))
     for where in mine:
-        if site.cluster.get("Namespace", where):
+        with suppress(RunbookError):
             site.cluster.delete("Namespace", where)
 
 
