@@ -8,6 +8,7 @@ import pandas as pd
 
 from runbook.checks import check
 
+UNHEARD = "the rehearsal has no recording of this attempt"
 COLUMNS = ["attempt", "ok", "said", "shown"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from runbook import docker, urls, wire
-from runbook.attempts import table
+from runbook.attempts import UNHEARD, table
 from runbook.errors import ClusterError, NotRecorded, WaitTimeout
 from runbook.facts import ingress as names
 from runbook.host import Result
@@ -143,8 +143,8 @@ def _exec(site, w: Workspace, container: str, script: str, arguments: tuple, tim
         return site.cluster.exec(f"{w.name}-0", argv, namespace(w.owner), container, timeout=timeout, check=False)
     except WaitTimeout as error:
         return Result(tuple(argv), -1, "", error.what, timeout)
-    except NotRecorded as error:
-        return Result(tuple(argv), -1, "", error.what, 0, error.what)
+    except NotRecorded:
+        return Result(tuple(argv), -1, "", UNHEARD, 0, UNHEARD)
 
 
 def _row(attempt: str, results: list[Result], pattern: str = "") -> tuple:

@@ -5,7 +5,7 @@ An attempt has a control: the same thing done where it must succeed. Without it,
 
 import pandas as pd
 
-from runbook.attempts import table
+from runbook.attempts import UNHEARD, table
 from runbook.errors import NotRecorded, WaitTimeout
 from runbook.host import Result
 from runbook.params import Workspace, Workspaces
@@ -113,4 +113,4 @@ def _exec(site, w: Workspace, argv: list[str]) -> Result:
     try:
         return site.cluster.exec(f"{w.name}-0", argv, namespace(w.owner), "web", timeout=30, check=False)
     except (WaitTimeout, NotRecorded) as error:
-        return Result(tuple(argv), -1, "", error.what, 0, error.what if isinstance(error, NotRecorded) else "")
+        return Result(tuple(argv), -1, "", error.what, 0, UNHEARD if isinstance(error, NotRecorded) else "")

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from runbook.attempts import table
+from runbook.attempts import UNHEARD, table
 from runbook.errors import ClusterError, NotRecorded
 from runbook.params import Docker, Workspaces
 from runbook.workspaces import namespace
@@ -33,8 +33,8 @@ def limits(site, owner: str, workspaces: Workspaces, wanted: Docker, pids_set: b
         pod = _run(site, pod_of(where, workspaces.image, wanted.pids + 64), lambda obj: _states(obj, 3), wanted.timeout)
         logs = {name: site.cluster.logs(POD, where, name) for name in ("cpu", "pids")}
         disk = _run(site, disk_pod(where, workspaces.image), lambda obj: obj.get("status", {}).get("phase") in ("Failed", "Succeeded"), wanted.timeout)
-    except NotRecorded as error:
-        return table([(name, True, "", error.what) for name in ("memory", "cpu", "processes", "disk")])
+    except NotRecorded:
+        return table([(name, True, "", UNHEARD) for name in ("memory", "cpu", "processes", "disk")])
     finally:
         for name in (POD, DISK_POD):
             site.cluster.delete("Pod", name, where)

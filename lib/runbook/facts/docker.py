@@ -48,6 +48,13 @@ def seen(site, wanted: Docker) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("mode").reset_index()
 
 
+def host_root(site, wanted: Docker) -> str:
+    """The mapping of users of the mode that works, where it makes the daemon's root the server's; empty where it does not, or is not known."""
+    works = next((t for t in tries(site, wanted, handler(site)).values() if t.ran), None)
+    mapping = dict(works.seen).get("uid_map", "") if works else ""
+    return mapping if mapping.startswith("0 0 ") else ""
+
+
 def policies(site, wanted: Docker) -> str:
     """Why NetworkPolicies prove nothing here; empty where the cluster was seen to enforce them."""
     kept = _kept(site, wanted).get("policies", "not known: not tried yet")

@@ -24,7 +24,7 @@ def limits(site, workspaces: Workspaces) -> pd.DataFrame:
 
 def levels(site, workspaces: Workspaces) -> pd.DataFrame:
     """The Pod Security level of each owner's namespace, and whether a pod with the node's disk is refused there: ``owner``, ``level``, ``host disk``
-    (refused, admitted), ``plain pod``. Asked as dry runs."""
+    (refused, admitted), ``plain pod``. Asked as dry runs; the rehearsal admits what a cluster would refuse."""
     rows = []
     for owner in sorted({w.owner for w in workspaces.list}):
         where = namespace(owner)

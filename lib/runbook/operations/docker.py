@@ -2,7 +2,7 @@
 
 from runbook import docker
 from runbook.docker import RECORD, RUNTIME_CLASS, Try
-from runbook.errors import ClusterError, ParameterError
+from runbook.errors import ClusterError, NotRecorded, ParameterError
 from runbook.facts import docker as facts
 from runbook.operations.cgroups import ensure_node, remove_node
 from runbook.operations.objects import ensure_objects
@@ -78,6 +78,8 @@ def try_mode(site, wanted: Docker, mode: str, handler: str = "") -> Try:
         result = site.cluster.exec(name, ["sh", "-c", docker.script(), "try", str(wanted.timeout // 2)], where, "docker",
                                    timeout=wanted.timeout, check=False)
         return docker.understood(mode, result.stdout + result.stderr)
+    except NotRecorded:
+        return Try(mode, False, "not recorded", "the rehearsal has no recording of this try")
     finally:
         site.cluster.delete("Pod", name, where)
 
@@ -135,8 +137,7 @@ def _refused(site, pod: dict) -> str:
 
 
 def _daemons(site, workspaces: Workspaces, wanted: Docker, mode: str, handler: str) -> Plan:
-    live = {(r.namespace, r.name): r for r in site.helm.releases() if r.chart == "workspace"}
-    asked = [live[key] for w in workspaces.list if (key := (namespace(w.owner), w.name)) in live]
+    asked = [r for w in workspaces.list if (r := site.helm.release(w.name, namespace(w.owner)))]
     plan = Plan()
     for owner in sorted({r.namespace.removeprefix("ws-") for r in asked}):
         plan += ensure_walls(site, owner, mode, wanted)

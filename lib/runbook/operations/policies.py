@@ -1,6 +1,6 @@
 """Does the cluster enforce NetworkPolicies? Many accept them and do nothing. Tried with two pods and a policy that forbids all."""
 
-from runbook.errors import ClusterError
+from runbook.errors import ClusterError, NotRecorded
 
 PORT = 8080
 SERVER, CLIENT = "policy-server", "policy-client"
@@ -24,6 +24,8 @@ def enforced(site, where: str, image: str, tries: int = 20) -> str:
             return "not known: two pods do not reach each other without any policy"
         cluster.apply(forbid(where))
         return ENFORCED if any(not _connects(cluster, where, address) for _ in range(tries)) else IGNORED
+    except NotRecorded:
+        return "not known: the rehearsal has no recording of the try"
     except ClusterError as error:
         return f"not known: {error.what.splitlines()[0]}"
     finally:
