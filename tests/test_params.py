@@ -34,6 +34,7 @@ BAD = {
     "a key that is no Secret": ({"backup": {"key": "hunter2"}}, ["backup.key"]),
     "a schedule that is a number": ({"backup": {"schedule": 3}}, ["backup.schedule", "string"]),
     "unknown key in load": ({"load": {"stage": []}}, ["load.stage", "did you mean stages?"]),
+    "unknown key in trouble": ({"trouble": {"namespace": ["a"]}}, ["trouble.namespace", "did you mean namespaces?"]),
     "a load elsewhere": ({"load": {"target": "h"}}, ["load.target"]),
 }
 

@@ -331,9 +331,17 @@ class Console(Section):
     probe: str = Field("", description="an address of that network that nobody uses: a test client takes it for a moment; empty: not tried")
 
 
+class Trouble(Section):
+    """The 9x notebooks: where to look."""
+
+    namespaces: list[str] = Field([], description="only these namespaces; all when empty")
+    start: bool = Field(False, description="94: start the stopped workspaces whose URLs answer 503")
+    seconds: int = Field(120, ge=1, le=1800, description="how long a mended thing may take to come back")
+
+
 SECTIONS: dict[str, type[Section]] = {
     "k3s": K3s, "workspaces": Workspaces, "storage": Storage, "docker": Docker, "ingress": Ingress, "load": Load,
-    "backup": Backup, "console": Console,
+    "backup": Backup, "console": Console, "trouble": Trouble,
 }
 
 

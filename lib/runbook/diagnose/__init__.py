@@ -7,11 +7,11 @@
 """
 
 from runbook.diagnose import signals
-from runbook.diagnose.findings import Case, Finding, Report, ordered
+from runbook.diagnose.findings import Case, Finding, Report, cases_table, ordered
 from runbook.diagnose.open import connect
 from runbook.diagnose.snapshot import Snapshot, take
 
-__all__ = ["Case", "Finding", "Report", "Snapshot", "connect", "diagnose", "evaluate", "explain", "take"]
+__all__ = ["Case", "Finding", "Report", "Snapshot", "connect", "diagnose", "evaluate", "explain", "known", "take"]
 
 
 def diagnose(site, console=None, namespaces: tuple[str, ...] = ()) -> Report:
@@ -29,6 +29,11 @@ def diagnose(site, console=None, namespaces: tuple[str, ...] = ()) -> Report:
 def evaluate(shot: Snapshot) -> Report:
     """The report of a snapshot. Pure."""
     return Report(ordered(signals.evaluate(shot)), signals.LOOKED_AT, tuple(shot.blind), shot.calls, shot.taken, shot.replayed)
+
+
+def known(notebook: str = ""):
+    """What is looked for, as a table (columns signal, severity, what, do); of one notebook if it is given."""
+    return cases_table(signals.CASES, notebook)
 
 
 def explain(error_text: str) -> Finding | None:

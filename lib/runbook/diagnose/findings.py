@@ -148,3 +148,9 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Worst first, then by signal and place; each once."""
     unique = dict.fromkeys(findings)
     return tuple(sorted(unique, key=lambda f: (SEVERITIES.index(f.severity), f.signal, f.where)))
+
+
+def cases_table(cases: Iterable[Case], notebook: str = "") -> pd.DataFrame:
+    """What is known: columns signal, severity, what, do; of one notebook if it is given."""
+    rows = [{"signal": c.name, "severity": c.severity, "what": c.what, "do": c.do} for c in cases if not notebook or c.fix == notebook]
+    return pd.DataFrame(rows, columns=["signal", "severity", "what", "do"])

@@ -116,9 +116,10 @@ def _read(cluster: Cluster, shot: Snapshot) -> None:
             shot.blind.append(f"{name}: {'not allowed: ' if isinstance(error, Forbidden) else ''}{error.what}")
     try:
         shot.version = cluster.version
-        shot.metrics = bool(cluster.usage("nodes"))
-    except ClusterError:
-        shot.metrics = False
+        shot.metrics = bool(cluster.usage("nodes")) or None  # no figures yet, as a minute after a start: not known
+    except ClusterError as error:
+        shot.metrics = None if cluster.replayed else False
+        shot.blind += [f"usage: {error.what}"] if cluster.replayed else []
     except RunbookError as error:  # the rehearsal has no recording of it
         shot.blind.append(f"usage: {error.what}")
     for pod, container in _worst(shot):

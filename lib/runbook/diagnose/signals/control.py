@@ -23,7 +23,7 @@ PORT = Case("port-taken", CRITICAL, "a port that is needed is taken by another p
             "see who listens: ss -ltnp; stop it, or give one of them another port", "", r"bind: address already in use|unable to listen on any of the requested ports|"
             r"didn't have free ports for the requested pod ports|provided port is already allocated")
 SKEW = Case("clock-skew", CRITICAL, "clocks differ", "certificates are refused, logins and leases fail", "let a time service keep the clock: timedatectl set-ntp true", "",
-            r"certificate has expired or is not yet valid: current time \S+ is before|clock skew|clock is unsynchronized|not yet valid")
+            r"certificate has expired or is not yet valid: current time \S+ is before|clock skew|clock is unsynchronized")
 CERT = Case("k3s-certificate-expired", CRITICAL, "a certificate of the cluster has expired", DOWN,
             "systemctl restart k3s renews them (from 120 days before their end on); take the kubeconfig anew", "", r"certificate has expired|x509: .*is after")
 SOON = Case("k3s-certificate-ends-soon", WARNING, "a certificate of the cluster ends within a month", "then nothing of the cluster can be changed", "systemctl restart k3s renews it")

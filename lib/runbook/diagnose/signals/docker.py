@@ -15,7 +15,7 @@ CASES = (
          "04-docker-in-workspaces", r"failed to mount overlay: (operation not permitted|permission denied|invalid argument)|"
          r"error initializing graphdriver|driver not supported"),
     Case("docker-cgroup", WARNING, "Docker cannot make cgroups for its containers", NONE, "this server needs cgroup v2 for Docker inside of pods; see step 04's probe",
-         "04-docker-in-workspaces", r"cgroups?: (cannot find cgroup mount|cgroup mountpoint does not exist)|cgroup.*(read-only file system|permission denied)|"
+         "04-docker-in-workspaces", r"cgroups?: (cannot (find|found) cgroup mount|cgroup mountpoint does not exist)|cgroup.*(read-only file system|permission denied)|"
          r"Devices cgroup isn't mounted"),
     Case("docker-iptables", WARNING, "Docker may not set up its network", NONE, "it needs NET_ADMIN in its own network; run step 04 again",
          "04-docker-in-workspaces", r"can't initialize iptables table|iptables failed|failed to (create NAT chain|register \"bridge\" driver)"),

@@ -34,7 +34,7 @@ ROOM = (
     Case("pod-selector", CRITICAL, "no node has the labels that this pod asks for", "this workspace cannot start",
          "take the nodeSelector or affinity out, or label a node", FIX, r"didn't match Pod's node affinity/selector"),
     Case("pod-taint", CRITICAL, "every node keeps this pod out by a taint", "this workspace cannot start",
-         "see kubectl describe node; uncordon it, or wait until its pressure is over", FIX, r"untolerated taint|node\(s\) were unschedulable"),
+         "see kubectl describe node; uncordon it, or wait until its pressure is over", FIX, r"untolerated taint|had taint \{|taints that the pod didn't tolerate|node\(s\) were unschedulable"),
     Case("pod-no-room", CRITICAL, "no node has the room that this pod asks for", "this workspace cannot start; those that run are not hurt",
          "ask for less (workspaces.cpu, workspaces.memory), stop an idle workspace, or add a node", FIX,
          r"Insufficient (cpu|memory|ephemeral-storage|pods)|Too many pods"),
