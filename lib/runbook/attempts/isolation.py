@@ -113,4 +113,5 @@ def _exec(site, w: Workspace, argv: list[str]) -> Result:
     try:
         return site.cluster.exec(f"{w.name}-0", argv, namespace(w.owner), "web", timeout=30, check=False)
     except (WaitTimeout, NotRecorded) as error:
-        return Result(tuple(argv), -1, "", error.what, 0, UNHEARD if isinstance(error, NotRecorded) else "")
+        unheard = UNHEARD if isinstance(error, NotRecorded) else ""
+        return Result(tuple(argv), -1, "", unheard or error.what, 0, unheard)

@@ -142,8 +142,27 @@ def _daemons(site, workspaces: Workspaces, wanted: Docker, mode: str, handler: s
     for owner in sorted({r.namespace.removeprefix("ws-") for r in asked}):
         plan += ensure_walls(site, owner, mode, wanted)
     together, values = Together(), docker.values(mode, wanted, handler)
-    changes = [_release(site, r, values, wanted, max(workspaces.timeout, wanted.timeout)) for r in asked]
+    timeout = max(workspaces.timeout, wanted.timeout)
+    changes = [_release(site, r, values, wanted, timeout) or _restart(site, r, timeout) for r in asked]
     return plan + plan_of(change and together.add(change) for change in changes)
+
+
+def _restart(site, release, timeout: int) -> Change | None:
+    """A pod that is older than its namespace's default limits goes on without them: it is made anew."""
+    name, where = f"{release.name}-0", release.namespace
+    pod = site.cluster.get("Pod", name, where)
+    bare = [c["name"] for c in (pod or {"spec": {"containers": []}})["spec"]["containers"]
+            if "ephemeral-storage" not in c.get("resources", {}).get("limits", {})]
+    if not bare:
+        return None
+
+    def perform():
+        site.cluster.delete("Pod", name, where)
+        site.cluster.wait("Pod", name, where, until=lambda obj: obj is None or obj["metadata"]["uid"] != pod["metadata"]["uid"], timeout=120,
+                          what=f"the old pod {name} to be gone")
+        settle(site, release.name, where.removeprefix("ws-"), timeout)
+
+    return Change("run", "Restart", f"{where}/{release.name}", perform, note=f"so that {', '.join(bare)} get their limit of disk")
 
 
 def _release(site, live, values: dict, wanted: Docker, timeout: int) -> Change | None:
