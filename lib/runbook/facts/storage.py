@@ -6,6 +6,7 @@ Every function asks the cluster for whole lists, so the number of API calls does
 import json
 import math
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pandas as pd
 
@@ -20,7 +21,7 @@ CONFIG = ("local-path-config", "kube-system")
 FOLDER = "/var/lib/rancher/k3s/storage"
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
 COMPONENT = "app.kubernetes.io/component"
-GIB = 2**30
+FIGURE = "storage-disk"  #: name of the figure in whose data the journal keeps the disk
 VOLUMES = ["volume", "state", "owner", "workspace", "use", "claim", "class", "policy", "asked", "used", "share", "path", "node", "since", "identity"]
 
 
@@ -156,6 +157,58 @@ def disk(site, where: str) -> tuple[pd.DataFrame, str]:
     return pd.DataFrame([(now, where, device, size, busy, free, left / inodes if inodes else 1.0)], columns=columns), result.replayed
 
 
+def ownership(site, table: pd.DataFrame, uid: int = 1000, gid: int = 1000) -> tuple[list[str], str]:
+    """Folders of /workspace and home in which their person may not write, and why that was not looked at (``""`` if it was).
+
+    One `stat` on the host. Returns sentences: ``"ws-alice/demo-home: /…/pvc-… is 0:0 0755"``.
+    """
+    mine = table[table["use"].isin(["workspace", "home"]) & (table["state"] == "Bound")]
+    paths = {row.path: row.claim for row in mine.itertuples() if row.path and site.host.exists(row.path)}
+    if not paths:
+        return [], site.host.replayed or "the volumes do not lie on this host"
+    result = site.host.run(["stat", "--format=%u %g %a %n", "--", *sorted(paths)], root=True, check=False)
+    wrong = []
+    for line in result.stdout.splitlines():
+        owner, group, mode, path = line.split(" ", 3)
+        bits = int(mode, 8)
+        allowed = bits & 0o002 or (int(group) == gid and bits & 0o020) or (int(owner) == uid and bits & 0o200)
+        if not allowed:
+            wrong.append(f"{paths[path]}: {path} is {owner}:{group} {mode}")
+    return wrong, result.replayed
+
+
+def history(reports: Path, name: str, now: pd.DataFrame) -> pd.DataFrame:
+    """The disk as earlier runs on this site drew it, and as it is now: the rows of :func:`disk`, oldest first."""
+    found = [now]
+    for record in sorted(reports.glob("[0-9]*/run.json")):
+        try:
+            run = json.loads(record.read_text(encoding="utf-8"))
+            figures = [f for step in run["steps"] for f in step["figures"] if f["name"] == FIGURE and f["csv"]]
+            if run["name"] == name and run["target"] != "rehearsal":
+                found += [pd.read_csv(record.parent / f["csv"]) for f in figures]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # not one of ours, or a run that was cut short
+    found = [f for f in found if len(f)]
+    if not found:
+        return now
+    table = pd.concat(found, ignore_index=True).drop_duplicates(["at", "folder"])
+    return table[table["folder"] == table.sort_values("at")["folder"].iloc[-1]].sort_values("at", ignore_index=True)
+
+
+def forecast(past: pd.DataFrame) -> tuple[float, str]:
+    """Days until the disk is full at the growth of the past (infinite: it does not grow), and why that cannot be told (``""`` if it can).
+
+    A straight line through what was used; a day of past at least, since a shorter one tells of the hour, not of the growth.
+    """
+    if len(past) < 2:
+        return math.nan, "needs the disk of an earlier run in the journal, a day ago or more"
+    days = (pd.to_datetime(past["at"], utc=True) - pd.to_datetime(past["at"], utc=True).iloc[0]).dt.total_seconds() / 86400
+    if days.iloc[-1] < 1:
+        return math.nan, f"needs a day of past in the journal; there are {days.iloc[-1] * 24:.1f} hours"
+    growth = float(((days - days.mean()) * (past["used"] - past["used"].mean())).sum() / ((days - days.mean()) ** 2).sum())
+    return (float(past["free"].iloc[-1]) / growth if growth > 0 else math.inf), ""
+
+
 def released(table: pd.DataFrame) -> pd.DataFrame:
     """The volumes whose claim is gone: their data are there, and nobody uses them."""
     return table[table["state"].isin(["Released", "Failed", "Available"]) & (table["volume"] != "")].reset_index(drop=True)
@@ -170,8 +223,8 @@ def orphans(site, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def lost(table: pd.DataFrame) -> list[str]:
-    """Claims whose volume is gone, or that have none: ``["ws-alice/demo-home (Lost)"]``."""
-    return [f"{row.claim} ({row.state})" for row in table[table["volume"] == ""].itertuples() if row.state in ("Lost", "Pending")]
+    """Claims whose volume is gone: ``["ws-alice/demo-home (Lost)"]``. One that waits for its first pod is in order."""
+    return [f"{row.claim} ({row.state})" for row in table[table["volume"] == ""].itertuples() if row.state not in ("Pending", "Bound")]
 
 
 def over(table: pd.DataFrame, share: float) -> pd.DataFrame:

@@ -134,7 +134,7 @@ def finished(site, job: str, owner: str, timeout: int, what: str) -> dict:
             break
         except WaitTimeout:
             obj = None
-        pod = _pod(site, job, where)
+        pod = pod_of(site, job, where)
         result, message = facts.stuck(pod) if pod else ("", "")
         if result:
             site.cluster.delete("Job", job, where)
@@ -145,7 +145,7 @@ def finished(site, job: str, owner: str, timeout: int, what: str) -> dict:
         if line != said:
             said = line
             print(f"{what}: {line}", flush=True)
-    found = facts.outcome(obj or site.cluster.get("Job", job, where), _pod(site, job, where))
+    found = facts.outcome(obj or site.cluster.get("Job", job, where), pod_of(site, job, where))
     if site.cluster.replayed:
         return found | {"replayed": site.cluster.replayed}
     if found["result"] != "ok":
@@ -163,7 +163,8 @@ def _ended(job: dict | None) -> bool:
     return bool(job) and any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in job.get("status", {}).get("conditions", []))
 
 
-def _pod(site, job: str, where: str) -> dict | None:
+def pod_of(site, job: str, where: str) -> dict | None:
+    """The newest pod of a Job."""
     pods = site.cluster.list("Pod", where, selector=f"job-name={job}")
     return max(pods, key=lambda p: p["metadata"]["creationTimestamp"], default=None)
 

@@ -1,9 +1,11 @@
 """Volumes that nobody uses: given back to the claim that they had, or deleted with their data."""
 
+from runbook.backups import SELECTOR
 from runbook.errors import ParameterError
 from runbook.facts import storage as facts
 from runbook.params import Storage
 from runbook.plans import Change, Field, Plan, plan_of
+from runbook.workspaces import WORKSPACE
 
 FIX = "93-storage-stuck"
 WAIT = 120
@@ -72,8 +74,10 @@ def delete(site, wanted: Storage, confirm: str) -> Plan:
     return plan_of(_delete_claim(site, table, orphans, name) if "/" in name else delete_volume(site, table, name) for name in wanted.delete)
 
 
-def delete_volume(site, table, name: str) -> Change:
+def delete_volume(site, table, name: str) -> Change | None:
     """A released volume and its folder gone."""
+    if name not in set(table["volume"]):
+        return None
     row = _volume(table, name)
     if row.state == "Bound":
         raise ParameterError(f"volume {name}: in use by claim {row.claim}", do="delete the workspace first, or leave the volume", fix=FIX)
@@ -82,13 +86,20 @@ def delete_volume(site, table, name: str) -> Change:
     return Change("delete", "PersistentVolume", name, lambda: remove(site, name), note=f"and its data in {row.path}; it was of claim {row.claim}")
 
 
-def _delete_claim(site, table, orphans, title: str) -> Change:
+def _delete_claim(site, table, orphans, title: str) -> Change | None:
+    if title not in set(table["claim"]):
+        return None
     if title not in set(orphans["claim"]):
         raise ParameterError(f"claim {title}: not one without workspace", do="see the table of claims without workspace; delete the workspace first", fix=FIX)
     namespace, _, name = title.partition("/")
     volumes = [v for v in table[table["claim"] == title]["volume"] if v]
 
+    workspace = next(row.workspace for row in orphans.itertuples() if row.claim == title)
+
     def perform():
+        for kind in ("CronJob", "Job"):  # finished pods hold a claim as running ones do
+            for job in site.cluster.list(kind, namespace, selector=f"{SELECTOR},{WORKSPACE}={workspace}"):
+                site.cluster.delete(kind, job["metadata"]["name"], namespace)
         site.cluster.delete("PersistentVolumeClaim", name, namespace)
         site.cluster.wait("PersistentVolumeClaim", name, namespace, until=lambda c: c is None, timeout=WAIT, what=f"claim {title} to be gone")
         for volume in volumes:

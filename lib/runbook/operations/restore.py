@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from runbook import backups
-from runbook.errors import ParameterError
+from runbook.errors import ParameterError, RunbookError
 from runbook.facts import backup as facts
 from runbook.operations import backup, workspaces
 from runbook.params import Backup, Workspace, Workspaces
@@ -79,8 +79,24 @@ def _perform(site, wanted: Backup, source: tuple[str, str], target: tuple[str, s
         change.perform()
     job = f"restore-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     site.cluster.apply(backups.restore_job(wanted, source, target, found.image, found.secret, job))
-    result = backup.finished(site, job, owner, wanted.timeout, f"the restore of {'/'.join(source)} into {owner}/{name}")
+    try:
+        result = backup.finished(site, job, owner, wanted.timeout, f"the restore of {'/'.join(source)} into {owner}/{name}")
+    except RunbookError:
+        if was_running and not replacing(site, job, owner):
+            _start(site, owner, name)  # it is as it was
+        raise
     if was_running:
-        for change in workspaces.start(site, name, owner):
-            change.perform()
+        _start(site, owner, name)
     return result
+
+
+def replacing(site, job: str, owner: str) -> bool:
+    """Whether a restore came as far as to change anything: its second container began."""
+    status = (backup.pod_of(site, job, namespace(owner)) or {}).get("status", {})
+    later = status.get("initContainerStatuses", [])[1:] + status.get("containerStatuses", [])
+    return any("running" in c.get("state", {}) or "terminated" in c.get("state", {}) for c in later)
+
+
+def _start(site, owner: str, name: str) -> None:
+    for change in workspaces.start(site, name, owner):
+        change.perform()
