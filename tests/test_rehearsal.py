@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -98,6 +99,18 @@ def test_processes_at_once_lose_nothing(state):
         one.join(60)
     found = Cluster(RehearsalTransport(state)).list("ConfigMap", "default")
     assert sum(o["metadata"]["name"].startswith("of-") for o in found) == 15
+
+
+def test_threads_at_once_lose_nothing(state, cluster):
+    def work(number):
+        for i in range(5):
+            cluster.apply(config(f"by-{number}-{i}"))
+            cluster.list("ConfigMap", "default")
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work, n) for n in range(4)]:
+            done.result()
+    assert sum(o["metadata"]["name"].startswith("by-") for o in cluster.list("ConfigMap", "default")) == 20
 
 
 def test_the_seed_holds_no_secret():

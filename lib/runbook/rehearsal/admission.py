@@ -6,7 +6,7 @@ Words: those of a v1.36.2 API server.
 import json
 
 from runbook.cluster.quantity import quantity
-from runbook.rehearsal import services, volumes
+from runbook.rehearsal import quota, services, volumes
 from runbook.rehearsal.schema import failure, invalid
 from runbook.rehearsal.values import at, matches
 from runbook.rehearsal.world import World
@@ -113,6 +113,8 @@ def _config(obj: dict, live: dict | None) -> None:
 def admit(world: World, obj: dict, live: dict | None) -> None:
     """Add what depends on other objects; refuse what a quota or a class forbids."""
     kind = obj["kind"]
+    if live is None and kind != "Pod":
+        quota.check(world, obj)
     if kind == "PersistentVolumeClaim":
         if live is None:
             volumes.admit(world, obj)
@@ -132,7 +134,6 @@ def admit(world: World, obj: dict, live: dict | None) -> None:
         from runbook.rehearsal.pods import admit as admit_pod
 
         admit_pod(world, obj)
-        _quota(world, obj)
     elif kind == "Ingress" and not obj["spec"].get("ingressClassName"):
         marked = [c for c in world.all("IngressClass") if (c["metadata"].get("annotations") or {}).get("ingressclass.kubernetes.io/is-default-class") == "true"]
         if marked:
@@ -149,21 +150,6 @@ def _keep_claim(world: World, obj: dict, live: dict) -> None:
             raise failure(403, f"persistentvolumeclaims \"{obj['metadata']['name']}\" is forbidden: only dynamically provisioned pvc can be resized and the "
                                "storageclass that provisions the pvc must support resize", "Forbidden",
                           {"name": obj["metadata"]["name"], "kind": "persistentvolumeclaims"})
-
-
-def _quota(world: World, pod: dict) -> None:
-    from runbook.rehearsal.links import used, written
-    from runbook.rehearsal.pods import requested
-
-    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-    for quota in world.all("ResourceQuota", namespace):
-        for resource, limit in (quota["spec"].get("hard") or {}).items():
-            asked = {"pods": 1, "requests.cpu": requested(pod["spec"], "cpu"), "requests.memory": requested(pod["spec"], "memory")}.get(resource)
-            now_used = used(world, namespace, resource)
-            if asked and quantity(now_used) + asked > quantity(limit):
-                told = written(asked, resource.rpartition(".")[2])
-                raise failure(403, f"pods \"{name}\" is forbidden: exceeded quota: {quota['metadata']['name']}, requested: {resource}={told}, "
-                                   f"used: {resource}={now_used}, limited: {resource}={limit}", "Forbidden", {"name": name, "kind": "pods"})
 
 
 def deletable(world: World, obj: dict) -> None:

@@ -1,7 +1,6 @@
 """What the controllers of a cluster do after each write, until nothing changes any more."""
 
-from runbook.cluster.quantity import quantity
-from runbook.rehearsal import pods, services, volumes, workloads
+from runbook.rehearsal import pods, quota, services, volumes, workloads
 from runbook.rehearsal.state import now
 from runbook.rehearsal.values import at, matches
 from runbook.rehearsal.world import World
@@ -94,39 +93,9 @@ def budgets(world: World, namespace: str) -> None:
 
 
 def quotas(world: World, namespace: str) -> None:
-    for quota in world.all("ResourceQuota", namespace):
-        hard = quota["spec"].get("hard") or {}
-        world.set_status(quota, {"hard": hard, "used": {name: used(world, namespace, name) for name in hard}})
-
-
-def used(world: World, namespace: str, name: str) -> str:
-    """How much of a quota's resource a namespace uses, as Kubernetes writes it."""
-    alive = [p for p in world.all("Pod", namespace) if at(p, "status", "phase") not in ("Succeeded", "Failed")]
-    part, _, resource = name.rpartition(".")
-    if resource in ("cpu", "memory"):
-        total = sum(quantity(at(c, "resources", part or "requests", resource, default=0)) for p in alive for c in p["spec"]["containers"])
-        return written(total, resource)
-    if name == "requests.storage":
-        return written(sum(quantity(at(c, "spec", "resources", "requests", "storage", default=0)) for c in world.all("PersistentVolumeClaim", namespace)), "storage")
-    plurals = {"pods": alive, "count/pods": alive}
-    kinds = {"persistentvolumeclaims": "PersistentVolumeClaim", "services": "Service", "secrets": "Secret", "configmaps": "ConfigMap"}
-    if name in kinds:
-        return str(len(world.all(kinds[name], namespace)))
-    if name in ("services.nodeports", "services.loadbalancers"):
-        wanted = {"services.nodeports": ("NodePort", "LoadBalancer"), "services.loadbalancers": ("LoadBalancer",)}[name]
-        return str(sum(s["spec"]["type"] in wanted for s in world.all("Service", namespace)))
-    return str(len(plurals.get(name, [])))
-
-
-def written(value: float, resource: str) -> str:
-    """``64.03`` CPUs → ``"64030m"``; bytes in the largest binary unit that fits exactly."""
-    if resource == "cpu":
-        milli = round(value * 1000)
-        return str(milli // 1000) if milli % 1000 == 0 else f"{milli}m"
-    for unit, size in (("Ti", 2**40), ("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10)):
-        if value and value % size == 0:
-            return f"{int(value // size)}{unit}"
-    return str(int(value))
+    for found in world.all("ResourceQuota", namespace):
+        hard = found["spec"].get("hard") or {}
+        world.set_status(found, {"hard": hard, "used": {name: quota.written(quota.used(world, namespace, name), name) for name in hard}})
 
 
 STEPS = (namespaces, orphans, workloads.statefulsets, workloads.deployments, workloads.replicasets, workloads.daemonsets, workloads.jobs,

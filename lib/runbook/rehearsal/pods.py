@@ -1,7 +1,9 @@
 """Pods: made from a template, put on a node, and brought to the state that the recorded cluster would bring them to."""
 
 from runbook.cluster.quantity import quantity
-from runbook.rehearsal import defaults, faults, laying
+from runbook.cluster.transport import ApiFailure
+from runbook.rehearsal import defaults, faults, laying, podsecurity, quota
+from runbook.rehearsal.schema import failure
 from runbook.rehearsal.state import new_uid, now, seed, suffix
 from runbook.rehearsal.trouble import trouble_of
 from runbook.rehearsal.values import at, clone
@@ -15,24 +17,37 @@ TOKEN_SOURCES = [
 ]
 
 
-def make(world: World, owner: dict, template: dict, name: str, labels: dict | None = None, spec: dict | None = None, generate: str = "") -> dict:
-    """A pod of a controller, not yet scheduled."""
+def make(world: World, owner: dict, template: dict, name: str, labels: dict | None = None, spec: dict | None = None) -> dict | None:
+    """A pod of a controller, not yet scheduled; ``None`` when admission refuses it, which its owner's events then tell."""
     meta = clone(template.get("metadata") or {})
     meta["labels"] = {**(meta.get("labels") or {}), **(labels or {})}
-    pod_spec = {**clone(template["spec"]), **(spec or {})}
-    parts = {"metadata": {**{k: v for k, v in meta.items() if v}, "generateName": generate or f"{owner['metadata']['name']}-", "generation": 1},
-             "spec": pod_spec, "status": {"phase": "Pending"}}
-    pod = world.create("v1", "Pod", name, owner["metadata"]["namespace"], owner, **parts)
-    admit(world, pod)
+    parts = {"metadata": {**{k: v for k, v in meta.items() if v}, "generateName": f"{owner['metadata']['name']}-", "generation": 1},
+             "spec": {**clone(template["spec"]), **(spec or {})}, "status": {"phase": "Pending"}}
     component = {"StatefulSet": "statefulset-controller", "ReplicaSet": "replicaset-controller", "DaemonSet": "daemonset-controller",
                  "Job": "job-controller"}[owner["kind"]]
-    text = (f"Create Pod {name} in StatefulSet {owner['metadata']['name']} successful" if owner["kind"] == "StatefulSet" else f"Created pod: {name}")
+    own = owner["metadata"]["name"]
+    pod = {"apiVersion": "v1", "kind": "Pod", **parts, "metadata": {**parts["metadata"], "name": name, "namespace": owner["metadata"]["namespace"]}}
+    try:
+        admit(world, pod)
+    except ApiFailure as refusal:
+        told = f"Create Pod {name} in StatefulSet {own} failed error: {refusal.message}" if owner["kind"] == "StatefulSet" else (
+            f"Error creating: {refusal.message}")
+        if not any(e["involvedObject"].get("uid") == owner["metadata"]["uid"] and e["message"].endswith(refusal.message.partition('" is ')[2])
+                   for e in world.all("Event", owner["metadata"]["namespace"])):
+            world.event(owner, "Warning", "FailedCreate", told, component)
+        return None
+    pod = world.create("v1", "Pod", name, owner["metadata"]["namespace"], owner, metadata=pod["metadata"], spec=pod["spec"], status=pod["status"])
+    text = f"Create Pod {name} in StatefulSet {own} successful" if owner["kind"] == "StatefulSet" else f"Created pod: {name}"
     world.event(owner, "Normal", "SuccessfulCreate", text, component)
     return pod
 
 
 def admit(world: World, pod: dict) -> None:
-    """What admission adds to a pod: defaults, its service account's token, tolerations, limits of the namespace, its class."""
+    """What admission adds to a pod: defaults, its service account's token, tolerations, limits of the namespace, its class.
+
+    Raises:
+        ApiFailure: 403, the namespace's pod security level or a quota forbids it.
+    """
     spec, namespace = pod["spec"], pod["metadata"]["namespace"]
     _limit(world, pod)
     defaults.pod(pod)
@@ -51,6 +66,12 @@ def admit(world: World, pod: dict) -> None:
         for container in [*spec["containers"], *(spec.get("initContainers") or [])]:
             container.setdefault("volumeMounts", []).append({"mountPath": TOKEN, "name": volume, "readOnly": True})
     pod["status"] = {"phase": "Pending", "qosClass": quality(spec)}
+    level = (at(world.get("Namespace", namespace), "metadata", "labels") or {}).get(podsecurity.LABEL, "privileged")
+    broken = podsecurity.violations(level, pod)
+    if broken:
+        name = pod["metadata"]["name"]
+        raise failure(403, f"pods \"{name}\" is forbidden: violates PodSecurity \"{level}:latest\": {broken}", "Forbidden", {"name": name, "kind": "pods"})
+    quota.check(world, pod)
 
 
 def _limit(world: World, pod: dict) -> None:

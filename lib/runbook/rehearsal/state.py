@@ -9,6 +9,7 @@ import json
 import os
 import random
 import tempfile
+import threading
 import uuid
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -43,19 +44,28 @@ class State:
         self.data: dict = {}
         self._stamp: tuple = ()
         self._depth = 0
+        #: Held by whoever reads or changes from this process: threads take turns.
+        self.lock = threading.RLock()
 
     def read(self) -> dict:
         """The data as it is now. Not to be changed: see :meth:`change`."""
-        if self._depth == 0:
-            self._load()
-        return self.data
+        with self.lock:
+            if self._depth == 0:
+                self._load()
+            return self.data
 
     @contextmanager
     def change(self):
         """Hold the lock, hand out the data, write it at the end; nothing is written when an error leaves the block."""
-        if self._depth:
-            yield self.data
-            return
+        with self.lock:
+            if self._depth:
+                yield self.data
+                return
+            with self._changing() as data:
+                yield data
+
+    @contextmanager
+    def _changing(self):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(f"{self.path}.lock", "a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

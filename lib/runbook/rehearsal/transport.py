@@ -1,5 +1,6 @@
 """The rehearsal's side of :class:`runbook.cluster.transport.Transport`."""
 
+import functools
 from collections.abc import Iterator
 
 from runbook.cluster.transport import ApiFailure, Resource
@@ -8,6 +9,16 @@ from runbook.rehearsal import behaviour, faults
 from runbook.rehearsal.api import Api
 from runbook.rehearsal.schema import failure
 from runbook.rehearsal.state import State, seed
+
+
+def _taking_turns(method):
+    """One thread at a time: an answer never shows a write half done."""
+    @functools.wraps(method)
+    def held(self, *arguments, **named):
+        with self.state.lock:
+            return method(self, *arguments, **named)
+
+    return held
 
 
 class RehearsalTransport:
@@ -21,10 +32,12 @@ class RehearsalTransport:
         self._api = Api(state)
         self.replayed = f"rehearsal: replayed, {seed()['about']}"
 
+    @_taking_turns
     def resource(self, kind: str) -> Resource:
         faults.meet(self.state, "GET", "/apis")
         return self._api.resource(kind)
 
+    @_taking_turns
     def request(self, method: str, path: str, query: dict | None = None, body: dict | None = None, content_type: str = "") -> dict:
         query = {k: str(v) for k, v in (query or {}).items()}
         faults.meet(self.state, method, path)
@@ -36,11 +49,13 @@ class RehearsalTransport:
             return self._api.get(path, query)
         return self._api.write(method, path, query, body or {}, content_type)
 
+    @_taking_turns
     def text(self, path: str, query: dict | None = None) -> str:
         faults.meet(self.state, "GET", path)
         pod = self._api.get(path.removesuffix("/log"), {})
         return behaviour.logs(self.state, pod, {k: str(v) for k, v in (query or {}).items()})
 
+    @_taking_turns
     def http(self, path: str, timeout: float) -> tuple[int, str]:
         try:
             faults.meet(self.state, "GET", path)
@@ -54,6 +69,7 @@ class RehearsalTransport:
         faults.meet(self.state, "GET", path)
         return iter(())  # nothing happens by itself
 
+    @_taking_turns
     def exec(self, namespace: str, pod: str, container: str, argv: list[str], timeout: float, input: str | None) -> Result:
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}"
         faults.meet(self.state, "POST", f"{path}/exec")

@@ -43,7 +43,10 @@ def _statefulset(world: World, owner: dict) -> None:
             extra = {"hostname": pod_name, "volumes": [*volumes, *clone(spec["template"]["spec"].get("volumes") or [])]}
             if spec.get("serviceName"):
                 extra["subdomain"] = spec["serviceName"]
-            pod = there[pod_name] = pods.make(world, owner, spec["template"], pod_name, labels, extra)
+            pod = pods.make(world, owner, spec["template"], pod_name, labels, extra)
+            if pod is None:
+                break
+            there[pod_name] = pod
         if spec["podManagementPolicy"] == "OrderedReady" and not ready(pod):
             break  # the next one waits for it
     good = sum(ready(p) for p in there.values())
@@ -129,10 +132,14 @@ def _deployment(world: World, owner: dict) -> None:
         {"lastTransitionTime": time, "lastUpdateTime": time, "status": "True", "type": "Progressing",
          "message": f"ReplicaSet \"{current['metadata']['name']}\" " + ("has successfully progressed." if reached else "is progressing."),
          "reason": "NewReplicaSetAvailable" if reached else "ReplicaSetUpdated"}]
+    failed = next((c for c in at(current, "status", "conditions", default=[]) if c["type"] == "ReplicaFailure"), None)
+    if failed:
+        conditions.append({**failed, "lastUpdateTime": time})
+    short_of = max(there, spec["replicas"]) - good
     world.set_status(owner, {
         **({"availableReplicas": good} if good else {}), "conditions": conditions, "observedGeneration": meta["generation"],
         **({"readyReplicas": good} if good else {}), **({"replicas": there, "updatedReplicas": there} if there else {}), "terminatingReplicas": 0,
-        **({"unavailableReplicas": there - good} if there > good else {})})
+        **({"unavailableReplicas": short_of} if short_of else {})})
 
 
 def _share(value, total: int) -> int:
@@ -158,14 +165,21 @@ def _replicaset(world: World, owner: dict) -> None:
         world.remove(pod)
         world.event(owner, "Normal", "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}", "replicaset-controller")
     there = there[:want]
-    while len(there) < want:
-        there.append(pods.make(world, owner, owner["spec"]["template"], f"{owner['metadata']['name']}-{suffix()}"))
+    while len(there) < want and (pod := pods.make(world, owner, owner["spec"]["template"], f"{owner['metadata']['name']}-{suffix()}")):
+        there.append(pod)
     good = sum(ready(p) for p in there)
     labels = owner["spec"]["template"]["metadata"].get("labels") or {}
     full = sum(matches({"matchLabels": labels}, p["metadata"].get("labels")) for p in there)
     world.set_status(owner, {**({"availableReplicas": good} if good else {}), **({"fullyLabeledReplicas": full} if full else {}),
                              "observedGeneration": owner["metadata"]["generation"], **({"readyReplicas": good} if good else {}),
-                             "replicas": len(there), "terminatingReplicas": 0})
+                             "replicas": len(there), "terminatingReplicas": 0, **({"conditions": [_refused(world, owner)]} if len(there) < want else {})})
+
+
+def _refused(world: World, owner: dict) -> dict:
+    """The condition of a ReplicaSet whose pods admission refuses."""
+    told = [e["message"].removeprefix("Error creating: ") for e in world.all("Event", owner["metadata"]["namespace"])
+            if e["reason"] == "FailedCreate" and e["involvedObject"].get("uid") == owner["metadata"]["uid"]]
+    return {"type": "ReplicaFailure", "status": "True", "lastTransitionTime": now(), "reason": "FailedCreate", "message": told[-1] if told else ""}
 
 
 def daemonsets(world: World, namespace: str) -> None:
@@ -179,7 +193,8 @@ def daemonsets(world: World, namespace: str) -> None:
         for node in nodes:
             if node not in there:
                 labels = {"controller-revision-hash": short, "pod-template-generation": str(owner["metadata"]["generation"])}
-                there[node] = pods.make(world, owner, owner["spec"]["template"], f"{owner['metadata']['name']}-{suffix()}", labels, {"nodeName": node})
+                pod = pods.make(world, owner, owner["spec"]["template"], f"{owner['metadata']['name']}-{suffix()}", labels, {"nodeName": node})
+                there |= {node: pod} if pod else {}
         good = sum(ready(p) for p in there.values())
         world.set_status(owner, {
             "currentNumberScheduled": len(there), "desiredNumberScheduled": len(nodes), **({"numberAvailable": good} if good else {}),
@@ -192,12 +207,13 @@ def jobs(world: World, namespace: str) -> None:
         if at(owner, "status", "completionTime") or owner["spec"].get("suspend"):
             continue
         there = world.owned("Pod", owner)
-        while len(there) < (owner["spec"].get("completions") or 1):
-            there.append(pods.make(world, owner, owner["spec"]["template"], f"{owner['metadata']['name']}-{suffix()}"))
+        wanted = owner["spec"].get("completions") or 1
+        while len(there) < wanted and (pod := pods.make(world, owner, owner["spec"]["template"], f"{owner['metadata']['name']}-{suffix()}")):
+            there.append(pod)
         ended = sum(at(p, "status", "phase") == "Succeeded" for p in there)
         start = at(owner, "status", "startTime") or now()
-        if ended < len(there):
-            world.set_status(owner, {"active": len(there) - ended, "ready": 0, "startTime": start, "terminating": 0, "uncountedTerminatedPods": {}})
+        if ended < wanted:
+            world.set_status(owner, {**({"active": len(there) - ended} if len(there) > ended else {}), "ready": 0, "startTime": start, "terminating": 0, "uncountedTerminatedPods": {}})
             continue
         reached = {"lastProbeTime": now(), "lastTransitionTime": now(), "message": "Reached expected number of succeeded pods",
                    "reason": "CompletionsReached", "status": "True"}
