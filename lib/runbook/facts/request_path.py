@@ -86,11 +86,13 @@ def hops(seen: Seen, u: Url, port: tuple[dict, str], holder: str, names: wire.Na
     """Judge each hop: ``(hop, what, state, observed, otherwise)``. Pure."""
     said, why = answer
     way = _ingress_of(seen, u.host)
-    listens = not port[0].get("error", "")
+    at_port = _port(*port, holder, said)
+    if at_port[0] == BROKEN:  # whatever was shown and answered there, it was not ours
+        said, why, shown = {}, "not reached", ({}, "not reached")
     return [
         ("name", u.host, *_name(seen, names)),
-        ("port", f"{seen.at}:{seen.wanted.probe_port}", *_port(*port, holder, said)),
-        ("certificate", f"{seen.wanted.namespace}/{facts.CERTIFICATE}", *_certificate(seen, *shown, listens)),
+        ("port", f"{seen.at}:{seen.wanted.probe_port}", *at_port),
+        ("certificate", f"{seen.wanted.namespace}/{facts.CERTIFICATE}", *_certificate(seen, *shown)),
         ("ingress", _title(way) if way else "no Ingress", *_ingress(seen, way, said, why)),
         ("gateway", f"{seen.wanted.namespace}/{facts.GATEWAY}", *_gateway(seen)),
         *_workspace(seen, u, said),
@@ -119,11 +121,11 @@ def _port(found: dict, why: str, holder: str, said: dict) -> tuple[str, str, str
     return OK, "accepts connections", ""
 
 
-def _certificate(seen: Seen, found: dict, why: str, listens: bool) -> tuple[str, str, str]:
+def _certificate(seen: Seen, found: dict, why: str) -> tuple[str, str, str]:
     if not found:
         return UNKNOWN, "–", why or "not reached"
     if found["error"]:
-        return (BROKEN, found["error"], "what answers there speaks no TLS: see the hop before") if listens else (UNKNOWN, found["error"], "not reached")
+        return BROKEN, found["error"], "what answers there speaks no TLS: see the hop before"
     if not found["refused"]:
         return OK, f"{found['days_left']:.0f} days left, for {found['names']}", ""
     return BROKEN, found["refused"], (

@@ -130,11 +130,19 @@ def _tls_change(site, wanted: Ingress, name: str, pair: certs.Pair, live: certs.
     keep_secret(pair.key)
     secret = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": name, "namespace": wanted.namespace, "labels": LABELS},
               "data": {"tls.crt": _encoded(pair.certificate), "tls.key": _encoded(pair.key)}}
-    before, after = (f"{certs.describe(p.certificate).fingerprint[:23]}…, until {certs.describe(p.certificate).not_after:%Y-%m-%d}" if p else None
-                     for p in (live, pair))
+    before, after = (_words(p) for p in (live, pair))
     undo = f"kubectl -n {wanted.namespace} delete secret {name}" if live is None else ""
     return Change("update" if live else "create", "Secret", f"{wanted.namespace}/{name}", lambda: site.cluster.apply(secret),
                   (Field("certificate", before, after),), note=why, undo=undo)
+
+
+def _words(pair: certs.Pair | None) -> str | None:
+    """A certificate in a diff."""
+    try:
+        said = certs.describe(pair.certificate) if pair else None
+    except RunbookError as error:
+        return error.what
+    return said and f"{said.fingerprint[:23]}…, until {said.not_after:%Y-%m-%d}"
 
 
 def _by_cert_manager(site, wanted: Ingress, names: list[str]) -> Change | None:
