@@ -5,15 +5,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import helm_python
+import pandas as pd
 import pytest
 
 import runbook
-from runbook import plans
+from runbook import cli, plans
 from runbook.errors import ParameterError, RunbookError
 from runbook.facts import repositories, workspaces as facts
 from runbook.gitpod import parse
 from runbook.host import Result
-from runbook.operations import workspaces as operations
+from runbook.operations import tour, workspaces as operations
 from runbook.operations.k3s import ensure_k3s
 from runbook.operations.together import Together
 from runbook.params import Workspace
@@ -316,3 +317,116 @@ def test_what_the_repository_asked_for_is_read_once(site, monkeypatch):
     assert values["image"] == "docker.io/library/node:22" and values["checkoutLocation"] == "x"
     monkeypatch.setattr(repositories, "gitpod_file", lambda *_: pytest.fail("read again"))
     assert not operations.ensure_workspaces(site, listed)
+
+
+# -- claims of the notebooks, refuted ------------------------------------------
+
+
+def answers(**changed):
+    row = {"owner": "alice", "name": "demo", "page": "example", "status": 200, "php": "8.2", "mariadb": "11.4", "database": "app"} | changed
+    return pd.DataFrame([row])
+
+
+@pytest.mark.parametrize("answer, holds", [
+    (answers(), True),
+    (answers(page="own", status=404, mariadb=""), True),  # the person's own page says what it likes
+    (answers(status=503, mariadb=""), False),  # the example page without its database
+    (answers(page="own", status=0), False),
+])
+def test_pages_answer(answer, holds):
+    assert facts.pages_answer(answer) is holds
+
+
+def test_room_is_counted_for_those_that_are_not_there(site):
+    apply(operations.ensure_workspaces(site, wanted()))
+    assert set(facts.room(site, wanted()).asked) == {0}
+    room = facts.room(site, wanted(ALICE, {"name": "big", "owner": "alice"}, memory="900Gi"))
+    assert dict(zip(room.resource, room.enough)) == {"cpu": True, "memory": False, "pods": True}
+
+
+def test_whether_strangers_are_reached(site):
+    def seen(ok):
+        pods = {name: {"metadata": {}, "status": {"podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]}} for name in ("a", "b")}
+        cluster = SimpleNamespace(get=lambda kind, name, where: pods.get(where.removeprefix("ws-")),
+                                  exec=lambda *_, **__: Result((), 0 if ok else 124, ""))
+        return facts.strangers(SimpleNamespace(cluster=cluster), wanted({"name": "x", "owner": "a"}, {"name": "x", "owner": "b"}))
+
+    assert list(seen(True).reached) == [True] and list(seen(False).reached) == [False]
+    assert facts.strangers(site, wanted()).empty
+
+
+def test_last_words_of_an_ide_that_does_not_answer(site):
+    table = pd.DataFrame([("alice", "demo", 503, "")], columns=["owner", "name", "status", "activity"])
+    said = facts.last_words(SimpleNamespace(cluster=SimpleNamespace(logs=lambda *_, **__: "no code-server at /opt/ide")), table)
+    assert said == "alice/demo:\nno code-server at /opt/ide"
+    assert facts.last_words(site, table[table.status == 200]) == ""
+
+
+def test_daily_starts_stops_and_deletes(site):
+    apply(operations.ensure_workspaces(site, wanted(ALICE, {"name": "shop", "owner": "bob"})))
+    asked = wanted(stop=["alice/demo"], delete=["bob/shop"])
+    assert not tour.as_asked(site, asked)
+    with pytest.raises(ParameterError, match="deleting loses"):
+        tour.daily(site, asked)
+    apply(tour.daily(site, asked, confirm="rehearsal"))
+    assert tour.as_asked(site, asked) and not tour.daily(site, asked, confirm="rehearsal")
+    apply(tour.daily(site, wanted(start=["alice/demo"])))
+    assert tour.as_asked(site, wanted(start=["alice/demo"])) and not tour.as_asked(site, wanted(stop=["alice/demo"]))
+
+
+def test_the_tour_leaves_nothing(site):
+    apply(tour.tour(site, wanted()))
+    assert list(facts.table(site).state) == ["ready"]
+    assert list(facts.kept(site, "tour", "guest").text) == [tour.TEXT] * 3
+    apply(tour.end(site))
+    assert not tour.end(site) and site.cluster.get("Namespace", "ws-guest") is None
+
+
+# -- the command line ------------------------------------------------------------
+
+
+@pytest.fixture
+def command(site, tmp_path, capsys):
+    params = tmp_path / "params.yaml"
+    params.write_text("name: rehearsal\ntarget: rehearsal\nmode: apply\n")
+
+    def run(*words):
+        capsys.readouterr()
+        try:
+            cli.main(["workspace", *words, "--params", str(params)])
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        return code, "".join(capsys.readouterr())
+
+    return run
+
+
+def test_life_of_a_workspace_from_the_command_line(site, command):
+    code, said = command("create", "demo", "--owner", "alice")
+    assert code == 0 and "Open:" in said and "get secret demo" in said
+    code, said = command("list")
+    assert code == 0 and "alice" in said and "ready" in said
+    assert command("stop", "demo", "--owner", "alice")[0] == 0
+    assert "is stopped; start it with" in command("logs", "demo", "--owner", "alice")[1]
+    assert command("start", "demo", "--owner", "alice")[0] == 0
+    assert command("open", "demo", "--owner", "alice")[0] == 0
+    code, said = command("delete", "demo", "--owner", "alice")
+    assert code == 1 and "its name was not typed; nothing was deleted" in said
+    assert command("delete", "demo", "--owner", "alice", "--confirm", "demo")[0] == 0
+    assert facts.table(site).empty
+
+
+@pytest.mark.parametrize("words, said", [
+    (("create", "Demo", "--owner", "alice"), "workspaces.list.0.name"),
+    (("create", "demo", "--owner", "al-ice"), "workspaces.list.0.owner"),
+    (("create", "demo", "--owner", "alice", "--repo", "not a url"), "workspaces.list.0.repo"),
+    (("create", "demo", "--owner", "alice", "--repo", "https://me:word@example.org/x"), "without a password"),
+    (("stop", "demo", "--owner", "alice"), "alice has no workspace"),
+    (("delete", "demo", "--owner", "alice"), "there is none"),
+    (("logs", "demo", "--owner", "alice"), "there is none"),
+])
+def test_what_the_command_line_refuses(site, command, words, said):
+    code, text = command(*words)
+    assert code == 1 and said in text and "Do this:" in text
+    assert site.cluster.get("Namespace", "ws-alice") is None

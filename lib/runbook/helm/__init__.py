@@ -124,8 +124,9 @@ class Helm:
         self._recover(name, namespace)
         action = "upgrade" if self.release(name, namespace) else "install"
         if settle:
-            self._runner.run(action, name, namespace, chart=str(chart), values=values, timeout=timeout, rollback_on_failure=True)
+            # Not rollback_on_failure: with it, Helm waits all the same.
             try:
+                self._runner.run(action, name, namespace, chart=str(chart), values=values, timeout=timeout)
                 settle()
             except BaseException:
                 self._runner.run("rollback" if action == "upgrade" else "uninstall", name, namespace, timeout=120)

@@ -1,6 +1,9 @@
 """Workspaces: an owner's namespace and quota, a workspace's passwords and release; start, stop, delete."""
 
+import dataclasses
+
 from runbook.cluster import quantity
+from runbook.backups import SELECTOR as BACKUP_SELECTOR
 from runbook.errors import ClusterError, RunbookError
 from runbook.facts import repositories, storage, workspaces as facts
 from runbook.gitpod import parse
@@ -33,7 +36,7 @@ def ensure_workspaces(site, wanted: Workspaces, only: tuple[Workspace, ...] | No
     """
     listed = list(wanted.list) if only is None else list(only)
     owners = sorted({w.owner for w in listed})
-    live = {(r.namespace, r.name): r for r in site.helm.releases() if r.chart == "workspace"}
+    live = {(r.namespace, r.name): r for owner in owners for r in site.helm.releases(namespace(owner)) if r.chart == "workspace"}
     for owner in owners:
         _within_quota(owner, [w.name for w in listed if w.owner == owner], live, wanted)
     asked = {w: _asked(site, w, live.get((namespace(w.owner), w.name))) for w in listed}
@@ -56,6 +59,8 @@ def ensure_workspaces(site, wanted: Workspaces, only: tuple[Workspace, ...] | No
         change = site.helm.ensure(
             charts() / "workspace", w.name, namespace(w.owner), values, timeout=wanted.timeout, new_namespace=not present[w.owner],
             settle=lambda w=w: settle(site, w.name, w.owner, wanted.timeout))
+        if change and release is None:
+            change = _whole(site, w, change, alone=sum(other.owner == w.owner for other in listed) == 1)
         changes.append(change and together.add(change))
     return plan + plan_of(changes)
 
@@ -86,7 +91,10 @@ def delete(site, name: str, owner: str, *, keep_data: bool = False) -> Plan:
     if keep_data:
         return plan_of([release])
     claims = site.cluster.list("PersistentVolumeClaim", where, selector=f"{WORKSPACE}={name}")
-    changes = [release, *(_delete(site, "PersistentVolumeClaim", c["metadata"]["name"], where) for c in claims)]
+    # Finished pods hold a claim as running ones do, so the Jobs of its backups go first.
+    jobs = [(kind, o) for kind in ("CronJob", "Job") for o in site.cluster.list(kind, where, selector=f"{BACKUP_SELECTOR},{WORKSPACE}={name}")]
+    changes = [release, *(_delete(site, kind, o["metadata"]["name"], where) for kind, o in jobs),
+               *(_delete(site, "PersistentVolumeClaim", c["metadata"]["name"], where) for c in claims)]
     if site.cluster.get("Secret", name, where):
         changes.append(_delete(site, "Secret", name, where))
     if any(changes) and not _others(site, where, {name}):
@@ -100,7 +108,7 @@ def undo(site, wanted: Workspaces, delete_data: bool = False) -> Plan:
     Volumes that are kept are taken up again by a workspace of the same name.
     """
     owners = {namespace(w.owner): w.owner for w in wanted.list}
-    there = {(r.name, owners[r.namespace]) for r in site.helm.releases() if r.chart == "workspace" and r.namespace in owners}
+    there = {(r.name, owner) for where, owner in owners.items() for r in site.helm.releases(where) if r.chart == "workspace"}
     if delete_data:  # also what an undo that kept the data left
         there |= {(c["metadata"]["labels"][WORKSPACE], owner) for where, owner in owners.items()
                   for c in site.cluster.list("PersistentVolumeClaim", where, selector=facts.SELECTOR)}
@@ -179,6 +187,25 @@ def _asked(site, workspace: Workspace, live) -> dict:
         kept |= {k: live.values[k] for k in ("checkoutLocation", "workspaceLocation") if live.values.get(k)}
         return kept
     return gitpod_values(parse(repositories.gitpod_file(site, workspace), f"{title(workspace)}: .gitpod.yml"), workspace.repo)
+
+
+def _whole(site, workspace: Workspace, change: Change, alone: bool) -> Change:
+    """The making of a new workspace that leaves nothing when it fails: its volumes too, if they were made with it."""
+    where = namespace(workspace.owner)
+    before = {c["metadata"]["name"] for c in site.cluster.list("PersistentVolumeClaim", where, selector=f"{WORKSPACE}={workspace.name}")}
+
+    def perform():
+        try:
+            change.perform()
+        except BaseException:
+            if not before:
+                print(f"workspace {title(workspace)}: taking back what was begun", flush=True)
+                for part in delete(site, workspace.name, workspace.owner):
+                    if part.kind != "Namespace" or alone:
+                        part.perform()
+            raise
+
+    return dataclasses.replace(change, perform=perform)
 
 
 def _grown(site, workspace: Workspace, wanted: Workspaces) -> dict[str, str]:

@@ -1,0 +1,104 @@
+"""The IDE in a browser: sign in, type in a terminal, and what idleness means."""
+
+import time
+from contextlib import contextmanager
+
+import pytest
+
+import workspaces_kit as kit
+from runbook.facts import workspaces as facts
+
+selenium = pytest.importorskip("selenium")
+from selenium import webdriver  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+pytestmark = [pytest.mark.cluster, pytest.mark.browser]
+OWNER = "dev31"
+SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = kit.connect()
+    kit.unmake(site, OWNER)
+    kit.serve_git(site)
+    yield site
+    kit.unmake(site, OWNER)
+
+
+@contextmanager
+def browser(site, name):
+    """Chromium, signed in to a workspace's IDE."""
+    url = kit.address(site, OWNER, name)
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1400,900",
+                     f"--unsafely-treat-insecure-origin-as-secure={url}"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+    try:
+        driver.get(url)
+        field = WebDriverWait(driver, SECONDS).until(lambda d: d.find_element(By.NAME, "password"))
+        field.send_keys(kit.password(site, OWNER, name) + Keys.ENTER)
+        WebDriverWait(driver, SECONDS).until(lambda d: d.find_element(By.CSS_SELECTOR, ".monaco-workbench .explorer-folders-view"))
+        yield driver
+    finally:
+        driver.quit()
+
+
+def terminals(driver):
+    return [e.text.strip() for e in driver.find_elements(By.CSS_SELECTOR, ".terminal-tabs-entry") if e.text.strip()]
+
+
+def wait_for(site, name, path):
+    """The text of a file once it is there."""
+    script = f"i=0; until [ -s {path} ]; do i=$((i+1)); [ $i -lt 600 ] || exit 1; sleep 0.1; done; cat {path}"
+    return kit.sh(site, OWNER, name, script, timeout=90)
+
+
+def test_a_person_signs_in_and_works(site):
+    ip = site.cluster.get("Service", "git", "ws-devgit")["spec"]["clusterIP"]
+    kit.make(site, {"name": "shop", "owner": OWNER, "repo": f"git://{ip}/shop.git"}, init_limit=5)
+    with browser(site, "shop") as driver:
+        # One terminal a task, opened by itself.
+        WebDriverWait(driver, SECONDS).until(lambda d: {"Server", "Broken", "Awaits", "Endless"} <= set(terminals(d)))
+        ActionChains(driver).key_down(Keys.CONTROL).key_down(Keys.SHIFT).send_keys("`").key_up(Keys.SHIFT).key_up(Keys.CONTROL).perform()
+        WebDriverWait(driver, SECONDS).until(lambda d: "bash" in terminals(d))
+        nonce = str(time.time_ns())
+        wait = "until [ -n \"$PS1\" ]; do :; done; "
+        ActionChains(driver).send_keys(f"{wait}echo {nonce} >~/nonce" + Keys.ENTER).perform()
+        assert wait_for(site, "shop", "~/nonce").strip() == nonce
+        ActionChains(driver).send_keys("php -v >~/version; gp info >~/info" + Keys.ENTER).perform()
+        assert wait_for(site, "shop", "~/version").startswith("PHP 8.")
+        query = ("php -r 'echo (new PDO(\"mysql:host=\".getenv(\"DB_HOST\").\";dbname=\".getenv(\"DB_DATABASE\"),getenv(\"DB_USERNAME\"),"
+                 "getenv(\"DB_PASSWORD\")))->query(\"SELECT VERSION()\")->fetchColumn();' >~/database")
+        ActionChains(driver).send_keys(query + Keys.ENTER).perform()
+        assert "MariaDB" in wait_for(site, "shop", "~/database")
+
+
+def test_a_wrong_password_opens_nothing(site):
+    kit.make(site, {"name": "idle", "owner": OWNER}, {"name": "busy", "owner": OWNER}, idle_stop=120, quota={"workspaces": 3})
+    import urllib.error
+    import urllib.parse
+    import urllib.request
+
+    data = urllib.parse.urlencode({"password": "wrong"}).encode()
+    answer = urllib.request.urlopen(f"{kit.address(site, OWNER, 'idle')}/login", data, timeout=30)
+    assert "Incorrect password" in answer.read().decode()
+
+
+def test_idle_workspaces_stop_and_used_ones_do_not(site):
+    kit.make(site, {"name": "idle", "owner": OWNER}, {"name": "busy", "owner": OWNER}, idle_stop=120, quota={"workspaces": 3})
+    with browser(site, "busy"):
+        opened = time.monotonic()
+        kit.gone(site, "Pod", "idle-0", f"ws-{OWNER}", timeout=240)
+        states = dict(zip(facts.table(site, OWNER).name, facts.table(site, OWNER).state))
+        assert states["idle"] == "stopped"
+        # The other is looked at for longer than its limit: code-server notes activity once a minute.
+        while time.monotonic() - opened < 200:
+            assert kit.ready(site.cluster.get("Pod", "busy-0", f"ws-{OWNER}"))
+            time.sleep(10)
+    kit.gone(site, "Pod", "busy-0", f"ws-{OWNER}", timeout=300)
+    assert set(facts.table(site, OWNER).state[facts.table(site, OWNER).name != "shop"]) == {"stopped"}
