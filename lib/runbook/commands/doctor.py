@@ -25,9 +25,7 @@ def doctor(
 
     given = site_parameters(params, None, assigned)
     site = connect(given["target"], name=given["name"], kubeconfig=given.get("kubeconfig", ""))
-    shot = take(site, section("console", given.get("console", {})))
-    if namespace:
-        shot = shot.only(*namespace)
+    shot = take(site, section("console", given.get("console", {})), tuple(namespace or ()))
     report = evaluate(shot)
     typer.echo(json.dumps(report.record(), indent=1, ensure_ascii=False) if as_json else str(report))
     if bundle:

@@ -22,8 +22,7 @@ def diagnose(site, console=None, namespaces: tuple[str, ...] = ()) -> Report:
         console: the ``console`` section, where step 91 is used.
         namespaces: only objects of these; empty for all.
     """
-    shot = take(site, console)
-    return evaluate(shot.only(*namespaces) if namespaces else shot)
+    return evaluate(take(site, console, namespaces))
 
 
 def evaluate(shot: Snapshot) -> Report:

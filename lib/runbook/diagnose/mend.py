@@ -128,8 +128,7 @@ def of(found: Report, notebook: str) -> Report:
 
 
 def _shot(site, wanted) -> Snapshot:
-    shot = take(site)
-    return shot.only(*wanted.namespaces) if wanted.namespaces else shot
+    return take(site, namespaces=tuple(wanted.namespaces))
 
 
 def _delete(site, pod: dict, note: str) -> Change:

@@ -84,12 +84,13 @@ class Snapshot:
         return cls(**json.loads(text))
 
 
-def take(site, console=None) -> Snapshot:
+def take(site, console=None, namespaces: tuple[str, ...] = ()) -> Snapshot:
     """Read host and cluster once.
 
     Args:
         site: its cluster may be ``None`` or not answer; the host is read all the same.
         console: the ``console`` section, if step 91 is used here.
+        namespaces: keep only objects of these; all when empty.
     """
     shot = Snapshot(taken=_now(), replayed=site.host.replayed)
     machine.look(site, shot, console)
@@ -97,19 +98,19 @@ def take(site, console=None) -> Snapshot:
         shot.blind.append("the cluster: no kubeconfig on this server yet (step 01)")
     else:
         before = site.cluster.calls
-        _read(site.cluster, shot)
+        shot = _read(site.cluster, shot, namespaces)
         shot.calls = site.cluster.calls - before
     return shot
 
 
-def _read(cluster: Cluster, shot: Snapshot) -> None:
+def _read(cluster: Cluster, shot: Snapshot, namespaces: tuple[str, ...]) -> Snapshot:
     for name in [*KEEP, "Certificate", "Release"]:
         how = dict(SPECIAL.get(name, {}))
         try:
             shot.objects[name] = cluster.list(how.pop("kind", name), page=PAGE, trim=trim, **how)
         except Unreachable as error:
             shot.blind.append(f"the cluster: {error.what}")
-            return
+            return shot
         except NotFound:
             shot.blind.append(f"{name}: this cluster does not serve it")
         except ClusterError as error:
@@ -122,8 +123,11 @@ def _read(cluster: Cluster, shot: Snapshot) -> None:
         shot.blind += [f"usage: {error.what}"] if cluster.replayed else []
     except RunbookError as error:  # the rehearsal has no recording of it
         shot.blind.append(f"usage: {error.what}")
+    if namespaces:
+        shot = shot.only(*namespaces)
     for pod, container in _worst(shot):
         _log(cluster, shot, pod, container)
+    return shot
 
 
 def _worst(shot: Snapshot) -> Iterator[tuple[dict, dict]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from runbook.diagnose.findings import CRITICAL, NOTICE, WARNING, Case, Finding, first_match
+from runbook.diagnose.signals.control import PORT
 from runbook.diagnose.signals.databases import CASES as DATABASES
 from runbook.diagnose.signals.docker import CASES as DOCKER
 from runbook.diagnose.signals.network import DNS
@@ -41,6 +42,8 @@ ROOM = (
 )
 OOM = Case("oom-killed", CRITICAL, "a container needed more memory than it may have, and was killed", "unsaved work and the database's last writes may be lost; "
            "it starts again, and falls again", "raise workspaces.memory, or see what needs it", FIX, r"OOMKilled|Out of memory: Killed process")
+KILLED = Case("container-killed", CRITICAL, "a container is killed from outside, again and again", "this workspace cannot be used; what it had not saved is gone",
+              "see its events for a failing liveness probe; otherwise somebody or something on the server sends SIGKILL", FIX)
 CRASH = Case("crash-loop", CRITICAL, "a container ends soon after it starts, again and again", "this workspace cannot be used",
              "read its last log lines; mend its command, image or settings", FIX, r"CrashLoopBackOff|back-off restarting failed container")
 COMMAND = Case("command-not-found", CRITICAL, "the image does not have the command that it is started with", "this workspace cannot start",
@@ -58,7 +61,7 @@ UNREADY = Case("not-ready", WARNING, "a pod runs but does not become ready", "it
                "see what its readiness probe says", FIX)
 REFUSED = Case("pod-refused", CRITICAL, "the pod cannot be made", "this workspace cannot start", "see the message", FIX, r"violates PodSecurity|is forbidden:")
 
-CASES = (*PULL, *ROOM, OOM, COMMAND, CONFIG, QUOTA, QUOTA_FULL, REFUSED, INIT, UNREADY, CRASH)
+CASES = (*PULL, *ROOM, OOM, COMMAND, CONFIG, QUOTA, QUOTA_FULL, REFUSED, INIT, UNREADY, KILLED, CRASH)
 WAITING_FOR_VOLUMES = ("unbound immediate PersistentVolumeClaims", "persistentvolumeclaim ", "volume node affinity conflict", "PersistentVolume's node affinity", "didn't find available persistent volumes")
 
 
@@ -97,7 +100,7 @@ def _pod(shot: Snapshot, pod: dict) -> Iterator[Finding]:
     scheduled = condition(pod, "PodScheduled")
     message = scheduled.get("message", "")
     if scheduled.get("status") == "False":
-        case = first_match(ROOM, message)
+        case = first_match((*ROOM, PORT), message)
         if case and not any(words in message for words in WAITING_FOR_VOLUMES):
             yield case.at(name, scheduled.get("lastTransitionTime", since), message)
         return
@@ -143,16 +146,16 @@ def _containers(shot: Snapshot, pod: dict, name: str, since: str) -> Iterator[Fi
                 continue
             log = shot.logs.get(f"{meta['namespace']}/{meta['name']}/{c['name']}", "") + " " + ended.get("message", "")
             text = f"{log} {waiting.get('message', '')} {ended.get('reason', '')}"
-            yield _why_it_crashes(c, text).at(place, ended.get("finishedAt", since), f"exit code {ended['exitCode']}: {_last_words(log)}")
+            yield _why_it_crashes(c, ended, text).at(place, ended.get("finishedAt", since), f"exit code {ended['exitCode']}: {_last_words(log)}")
 
 
-def _why_it_crashes(container: dict, text: str) -> Case:
+def _why_it_crashes(container: dict, ended: dict, text: str) -> Case:
     from runbook.diagnose.signals.storage import VOLUME_FULL  # storage tells pods' volumes, and imports nothing of this
 
     is_database = any(word in f"{container['name']} {container.get('image', '')}" for word in ("maria", "mysql", "db"))
     is_docker = any(word in f"{container['name']} {container.get('image', '')}" for word in ("docker", "dind"))
-    cases = (*(DATABASES if is_database else ()), *(DOCKER if is_docker else ()), VOLUME_FULL, COMMAND, DNS)
-    return first_match(cases, text) or CRASH
+    cases = (*(DATABASES if is_database else ()), *(DOCKER if is_docker else ()), VOLUME_FULL, COMMAND, PORT, DNS)
+    return first_match(cases, text) or (KILLED if ended.get("exitCode") == 137 else CRASH)
 
 
 def _last_words(log: str) -> str:
