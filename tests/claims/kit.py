@@ -28,6 +28,8 @@ from runbook.rehearsal.world import World as Objects
 from runbook.site import Site
 
 BOOKS = {path.stem[:2]: path for path in sorted(paths.notebooks().glob("[0-9][0-9]-*.ipynb"))}
+#: What settles a claim in a notebook, and which of its arguments is the sentence.
+SETTLERS = {"check": 1, "settle": 3}
 #: How the reasons begin that say: this was replayed.
 REPLAYED = ("rehearsal: ", "replayed: ")
 #: The parameters of a rehearsed run, by key; a notebook gets those that it declares.
@@ -57,9 +59,9 @@ def cells(number: str) -> tuple[Cell, ...]:
 @functools.cache
 def sentences(number: str) -> tuple[str, ...]:
     """The claims of a notebook, in order; ``{…}`` stands for what is filled in."""
-    calls = [node for cell in cells(number) for node in ast.walk(ast.parse(cell.source))
-             if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "check"]
-    return tuple(_sentence(call.args[1]) for call in calls)
+    calls = [(node, SETTLERS[node.func.id]) for cell in cells(number) for node in ast.walk(ast.parse(cell.source))
+             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in SETTLERS]
+    return tuple(_sentence(call.args[place]) for call, place in calls)
 
 
 def _sentence(node: ast.expr) -> str:

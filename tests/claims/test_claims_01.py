@@ -3,8 +3,9 @@
 import runbook
 from runbook import rehearsal
 from runbook.operations.k3s import CONFIG, KUBECONFIG, PROGRAM
+from runbook.rehearsal.recordings import key
 
-from .kit import Table, Way, proof_of
+from .kit import Table, Way, proof_of, run
 
 LOCAL = {"target": "local", "k3s": {"version": "v1.36.2+k3s1", "installer_sha256": "0" * 64}}
 
@@ -59,3 +60,18 @@ TABLE = Table("01", proven=(Way(), Way(present, given=LOCAL)), refuted={
 })
 
 test_proven, test_refuted = proof_of(TABLE)
+
+
+def absent(world):
+    """No k3s here, and no API server."""
+    here(world)
+    world.command(["getent", "hosts", "get.k3s.io"], stdout="203.0.113.1 get.k3s.io\n")
+    world.answer(key("sockets"), {"sockets": []})
+    with world.state.change() as data:
+        for path in (PROGRAM, KUBECONFIG):
+            del data["files"][path]
+
+
+def test_where_nothing_is_installed_a_plan_refutes_nothing(stage, tmp_path):
+    settled = run(stage, tmp_path, "01", Way(absent, given=LOCAL, mode="plan", trust=False))
+    assert [c["outcome"] for c in settled] == ["not shown"] * 7
