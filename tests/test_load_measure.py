@@ -97,6 +97,13 @@ def test_an_answer_in_the_last_instant_of_a_second_belongs_to_the_next():
     assert list(load.by_second(run)["achieved"]) == [0, 1]
 
 
+def test_an_arrival_that_started_a_moment_after_the_end_is_counted():
+    late = pd.DataFrame({"start": [0.0, 0.5, 1.0, 2.0004], "took": 0.01, "path": "/", "status": [200, 200, 200, 503], "error": ["", "", "", "status 503"]})
+    run = a_run(stages=(Stage("a", 2, 2),), requests=late)
+    assert load.by_second(run)["offered"].sum() == load.by_stage(run)["requests"].sum() == load.totals(run)["requests"] == 4
+    assert list(load.errors(run)["second"]) == [1]
+
+
 def test_stages_are_judged_without_their_first_moments():
     run = a_run(stages=staircase([10, 20], 2))
     run.requests.loc[run.requests["start"].between(2, 2.4), "took"] = 5.0

@@ -37,6 +37,11 @@ def length(run: Run) -> float:
     return float(run.requests["start"].max()) if run.interrupted else float(run.scenario.seconds)
 
 
+def whole(at: pd.Series, run: Run) -> pd.Series:
+    """The second that each instant lies in; an arrival of the last instant that started a moment late belongs to the last second."""
+    return at.astype(int).clip(upper=max(0, int(np.ceil(length(run))) - 1))
+
+
 def by_second(run: Run) -> pd.DataFrame:
     """One row for each second of the run, counted by when a request arrived.
 
@@ -44,10 +49,10 @@ def by_second(run: Run) -> pd.DataFrame:
     ``dropped`` (counts of a second, so: per second); ``p50``, ``p95``, ``p99``, ``max`` (ms); ``in_flight`` (requests waiting, mid-second).
     """
     seconds = range(int(np.ceil(length(run))))
-    requests = run.requests.assign(second=run.requests["start"].astype(int))
+    requests = run.requests.assign(second=whole(run.requests["start"], run))
     good = requests[requests["error"] == ""]
     back = (good["start"] + good["took"]).astype(int).value_counts()
-    lost = run.dropped["at"].astype(int).value_counts()
+    lost = whole(run.dropped["at"], run).value_counts()
     groups = dict(tuple(requests.groupby("second")))
     rows = []
     for second in seconds:
@@ -72,8 +77,9 @@ def by_stage(run: Run, settle: float = 0) -> pd.DataFrame:
     for stage in run.scenario.stages:
         begin, end = clock + min(settle, stage.seconds - 1), clock + stage.seconds
         clock = end
-        inside = run.requests[run.requests["start"].between(begin, end, inclusive="left")]
-        lost = int(run.dropped["at"].between(begin, end, inclusive="left").sum())
+        until = float("inf") if clock == run.scenario.seconds else end
+        inside = run.requests[run.requests["start"].between(begin, until, inclusive="left")]
+        lost = int(run.dropped["at"].between(begin, until, inclusive="left").sum())
         planned = arrivals(run.scenario.stages, end) - arrivals(run.scenario.stages, begin)
         row = {**figures(inside, lost, planned, end - begin), "queue": queue_growth(run.requests, begin, end)}
         rows.append({"stage": stage.name, "from": begin, "to": end, **row, "good": good(row, inside, run.scenario.objective)})
@@ -104,7 +110,7 @@ def errors(run: Run) -> pd.DataFrame:
     """Failures by kind: ``second``, ``kind``, ``requests``; only seconds with failures. Dropped arrivals are a kind too."""
     failed = run.requests[run.requests["error"] != ""]
     rows = pd.concat([
-        pd.DataFrame({"second": failed["start"].astype(int), "kind": failed["error"]}),
-        pd.DataFrame({"second": run.dropped["at"].astype(int), "kind": DROPPED}),
+        pd.DataFrame({"second": whole(failed["start"], run), "kind": failed["error"]}),
+        pd.DataFrame({"second": whole(run.dropped["at"], run), "kind": DROPPED}),
     ])
     return rows.value_counts(["second", "kind"]).rename("requests").reset_index().sort_values(["second", "kind"], ignore_index=True)

@@ -104,11 +104,11 @@ class Measured:
     def knee_curve(self) -> Drawing | Missing:
         return self._if(lambda: plots.knee_curve(load.by_stage(self.run, settle=1), self.objective, self.knee, f"{self.name}-knee", self.note))
 
-    def tier_with_load(self) -> Drawing | Missing:
+    def tier_with_load(self, title: str = "The tier follows the load") -> Drawing | Missing:
         if self.tier is None and not self.why:
             return Missing(self.replayed)
         return self._if(lambda: plots.tier_with_load(
-            self.about["seconds"], self.tier, self.objective, self.target, f"{self.name}-tier", self.replayed))
+            self.about["seconds"], self.tier, self.objective, self.target, f"{self.name}-tier", self.replayed, title))
 
     @property
     def note(self) -> str:

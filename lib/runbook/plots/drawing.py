@@ -101,7 +101,7 @@ def stage_marks(ax: Axes, seconds: pd.DataFrame, names: bool = True) -> None:
         if names and row.second >= free:
             ax.annotate(row.stage, (row.second, 1), xycoords=("data", "axes fraction"), ha="left", va="bottom", fontsize=8, color=GREY,
                         xytext=(1, 1), textcoords="offset points")
-            free = row.second + character * (len(row.stage) + 1)
+            free = row.second + character * (len(row.stage) + 0.5)
 
 
 def legend(ax: Axes, handles=None, **more) -> None:

@@ -7,7 +7,8 @@ from runbook.load import Objective
 from runbook.plots.drawing import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Drawing, canvas, legend, milliseconds, objective_line, stage_marks, time_axis
 
 
-def tier_with_load(seconds: pd.DataFrame, tier: pd.DataFrame, objective: Objective, target: float, name: str, note: str = "") -> Drawing:
+def tier_with_load(seconds: pd.DataFrame, tier: pd.DataFrame, objective: Objective, target: float, name: str, note: str = "",
+                   title: str = "The tier follows the load") -> Drawing:
     """Load, latency, replicas and CPU, one below the other on one time axis.
 
     Args:
@@ -16,7 +17,7 @@ def tier_with_load(seconds: pd.DataFrame, tier: pd.DataFrame, objective: Objecti
             pods), ``request_m`` (what they request), ``node_share`` (0–1, of the nodes' CPU).
         objective: its latency is drawn.
         target: of the autoscaler, percent of the request.
-        name, note: of the files; at the foot.
+        name, note, title: of the files; at the foot; on top.
     """
     figure, (load, late, pods, cpu) = canvas((1, 1, 1, 1.1), note)
     at = seconds["second"] + 0.5
@@ -24,7 +25,7 @@ def tier_with_load(seconds: pd.DataFrame, tier: pd.DataFrame, objective: Objecti
     load.plot(at, seconds["achieved"], color=GREEN, linewidth=1.3, linestyle="--", label="answered well")
     load.plot(at, seconds["failed"], color=RED, linewidth=1.3, linestyle=":", label="failed")
     load.set(ylabel="requests/s", ylim=(0, None))
-    load.set_title("The tier follows the load", loc="left", pad=16)
+    load.set_title(title, loc="left", pad=16)
     late.plot(at, seconds["p95"], color=ORANGE, linestyle="-", label="p95 latency")
     late.set_ylabel("ms (log.)")
     milliseconds(late, min(seconds["p95"].min(), objective.under_ms), max(seconds["p95"].max(), objective.under_ms))

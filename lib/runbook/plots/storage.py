@@ -8,7 +8,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
 from runbook.plots.drawing import BLUE, GREY, ORANGE, RED, Drawing, canvas, legend
 
-GIB, MIB = 2**30, 2**20
+GIB = 2**30
 
 
 def volumes_by_workspace(volumes: pd.DataFrame, name: str, note: str = "") -> Drawing:
@@ -18,19 +18,19 @@ def volumes_by_workspace(volumes: pd.DataFrame, name: str, note: str = "") -> Dr
         volumes: of :func:`runbook.facts.storage.volumes`; ``used`` may be NaN.
     """
     mine = volumes[volumes["workspace"] != ""].assign(title=lambda v: v["owner"] + "/" + v["workspace"])
-    sums = mine.groupby("title")[["asked", "used"]].sum(min_count=1).sort_index() / MIB
+    sums = mine.groupby("title")[["asked", "used"]].sum(min_count=1).sort_index() / GIB
     figure, (ax,) = canvas(note=note)
     places = np.arange(len(sums))
     ax.bar(places - 0.2, sums["asked"], width=0.38, color=GREY, hatch="///", edgecolor="white", linewidth=0, label="asked for")
     ax.bar(places + 0.2, sums["used"].fillna(0), width=0.38, color=BLUE, label="used")
     many = len(sums) > 6
     ax.set_xticks(places, sums.index, rotation=45 if many else 0, ha="right" if many else "center")
-    ax.set(ylabel="size (MiB)", ylim=(0, None))
+    ax.set(ylabel="size (GiB)", ylim=(0, None))
     ax.grid(False, axis="x")
     ax.set_title("Volumes of each workspace", loc="left")
     legend(ax)
-    told = "not measured" if sums["used"].isna().all() else f"{sums['used'].sum():.0f} MiB used"
-    alt = f"Volumes of {len(sums)} workspaces: {sums['asked'].sum():.0f} MiB asked for, {told}."
+    told = "not measured" if sums["used"].isna().all() else f"{sums['used'].sum():.2f} GiB used"
+    alt = f"Volumes of {len(sums)} workspaces: {sums['asked'].sum():.1f} GiB asked for, {told}."
     return Drawing(name, figure, alt, sums.reset_index())
 
 
@@ -45,10 +45,13 @@ def disk(past: pd.DataFrame, days: float, name: str, note: str = "") -> Drawing:
     when = pd.to_datetime(past["at"], utc=True)
     ax.plot(when, past["used"] / GIB, color=BLUE, marker="o", label="used")
     if len(past):
-        ax.axhline(past["size"].iloc[-1] / GIB, color=RED, linestyle="--", label=f"size {past['size'].iloc[-1] / GIB:.0f} GiB")
+        top = (past["used"].iloc[-1] + past["free"].iloc[-1]) / GIB  # what is reserved for root is none of ours
+        ax.axhline(top, color=RED, linestyle="--", label=f"room {top:.0f} GiB")
+        left, right = when.iloc[0], when.iloc[-1]
+        if right - left < pd.Timedelta(hours=1):
+            ax.set_xlim(left - pd.Timedelta(hours=1), right + pd.Timedelta(hours=1))
         if math.isfinite(days):
-            full = when.iloc[-1] + pd.Timedelta(days=min(days, 3650))
-            top = (past["used"].iloc[-1] + past["free"].iloc[-1]) / GIB
+            full = right + pd.Timedelta(days=min(days, 3650))
             ax.plot([when.iloc[-1], full], [past["used"].iloc[-1] / GIB, top], color=ORANGE, linestyle=":", label=f"full in {days:.0f} days")
     locator = AutoDateLocator()
     ax.xaxis.set_major_locator(locator)
@@ -57,5 +60,5 @@ def disk(past: pd.DataFrame, days: float, name: str, note: str = "") -> Drawing:
     ax.set_title("The disk below the volumes", loc="left")
     legend(ax)
     end = "not known when it is full" if math.isnan(days) else "it does not grow" if math.isinf(days) else f"full in {days:.0f} days at this growth"
-    free = f"{past['free'].iloc[-1] / GIB:.1f} GiB free of {past['size'].iloc[-1] / GIB:.1f}" if len(past) else "not measured"
+    free = f"{past['free'].iloc[-1] / GIB:.1f} GiB free of {(past['used'].iloc[-1] + past['free'].iloc[-1]) / GIB:.1f}" if len(past) else "not measured"
     return Drawing(name, figure, f"Disk in use over {len(past)} measurements: {free}; {end}.", past)
