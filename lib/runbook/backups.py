@@ -132,13 +132,18 @@ def _nothing(wanted: Backup) -> dict:
 
 def _restic(name: str, wanted: Backup, script: str, place: str, env: dict[str, str], read_only: bool = False) -> dict:
     mounts = [{"name": use, "mountPath": f"/data/{use}"} | ({"readOnly": True} if read_only else {}) for use in DATA]
-    mounts.append({"name": "key", "mountPath": "/root/.ssh", "readOnly": True})  # for SFTP; the Secret's keys are its files
+    return restic_container(name, wanted, script, place, env, mounts)
+
+
+def restic_container(name: str, wanted: Backup, script: str, place: str, env: dict[str, str], mounts: list[dict], secret: str = KEY) -> dict:
+    """A container that has the key and reaches the repository at ``place``."""
+    mounts = [*mounts, {"name": "key", "mountPath": "/root/.ssh", "readOnly": True}]  # for SFTP; the Secret's keys are its files
     if is_folder(place):
         mounts.append({"name": "repository", "mountPath": "/repository"})
     variables = [{"name": "RESTIC_REPOSITORY", "value": "/repository" if is_folder(place) else place},
-                 {"name": "RESTIC_PASSWORD", "valueFrom": {"secretKeyRef": {"name": KEY, "key": PASSWORD}}},
+                 {"name": "RESTIC_PASSWORD", "valueFrom": {"secretKeyRef": {"name": secret, "key": PASSWORD}}},
                  *({"name": k, "value": v} for k, v in env.items())]
-    return _container(name, wanted.image, script, CAPABILITIES, mounts, variables, memory="1Gi") | {"envFrom": [{"secretRef": {"name": KEY}}]}
+    return _container(name, wanted.image, script, CAPABILITIES, mounts, variables, memory="1Gi") | {"envFrom": [{"secretRef": {"name": secret}}]}
 
 
 def _container(name: str, image: str, script: str, capabilities: list[str], mounts: list[dict], env: list[dict], memory: str) -> dict:

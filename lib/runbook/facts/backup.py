@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from runbook.backups import NAME, SELECTOR, job_name
+from runbook.backups import DATA, SELECTOR, is_folder
+from runbook.facts import storage
 from runbook.facts.workspaces import SELECTOR as WORKSPACES
 from runbook.params import Backup
-from runbook.workspaces import OWNER, WORKSPACE
+from runbook.workspaces import OWNER, WORKSPACE, namespace
 
 COLUMNS = ["owner", "workspace", "schedule", "last", "age_hours", "result", "snapshot", "files", "bytes", "added", "rows", "checked", "kept", "seconds", "remark"]
 HERE = "20-backup-and-restore"
+GONE = "the workspace is no more; its snapshots stay"
 #: What a backup or restore can end with: a sentence, what to do, the notebook that mends it.
 PROBLEMS = {
     "full-disk": ("the disk is full", "free room where the message says, or give the repository another place", "93-storage-stuck"),
@@ -100,11 +102,62 @@ def _row(key, cron, jobs, pods, there, wanted) -> tuple:
         newest = {"result": "ok"}
     remark = newest.get("message", "") if newest["result"] not in ("ok", "never", "running") else ""
     if not remark:
-        remark = ("the workspace is no more; its snapshots stay" if not there else "not scheduled" if cron is None
+        remark = (GONE if not there else "not scheduled" if cron is None
                   else "never backed up" if not last else f"older than {wanted.overdue_hours} h" if age > wanted.overdue_hours else "")
     return (*key, (cron or {}).get("spec", {}).get("schedule", ""), last, age, newest["result"], summary.get("snapshot_id", "")[:8],
             summary.get("total_files_processed", math.nan), summary.get("total_bytes_processed", math.nan), summary.get("data_added", math.nan),
             good[1].get("rows", math.nan), good[1].get("checked", ""), len(snapshots_of(good[1])) or math.nan, good[1].get("seconds", math.nan), remark)
+
+
+def place(site, wanted: Backup) -> pd.DataFrame:
+    """Where the copies go, and what they survive. Columns ``repository``, ``kind``, ``survives``."""
+    where = wanted.repository
+    kind = "a folder of the node" if is_folder(where) else where.partition(":")[0]
+    if not is_folder(where):
+        survives = "the loss of this server, if it lies elsewhere"
+    else:
+        survives = _same_disk(site, where)
+    return pd.DataFrame([(where, kind, survives)], columns=["repository", "kind", "survives"])
+
+
+def _same_disk(site, where: str) -> str:
+    """What a folder survives: whether it lies on the disk of the volumes."""
+    parent = where
+    while parent != "/" and not site.host.exists(parent):
+        parent = parent.rsplit("/", 1)[0] or "/"
+    mine, unseen = storage.disk(site, parent if parent != "/" or not site.host.replayed else "")
+    theirs, unknown = storage.disk(site, storage.folder(site))
+    if unseen or unknown or mine.empty or theirs.empty:
+        return f"not known: {unseen or unknown}"
+    if mine["device"].iloc[0] == theirs["device"].iloc[0]:
+        return "a mistake, not the loss of the disk: it lies on the same one as the data"
+    return "the loss of the volumes' disk, not of this server"
+
+
+def without_claims(site, wanted: Backup) -> list[str]:
+    """Workspaces that lack a claim: ``["alice/demo: home"]``. Two API calls."""
+    there = {(c["metadata"]["namespace"], c["metadata"]["name"]) for c in site.cluster.list("PersistentVolumeClaim")
+             if not c["metadata"].get("deletionTimestamp") and c.get("status", {}).get("phase") != "Lost"}
+    missing = []
+    for s in sources(site, wanted):
+        uses = [use for use in (*DATA, *(["database"] if s.image else [])) if (namespace(s.owner), f"{s.name}-{use}") not in there]
+        missing += [f"{s.title}: {', '.join(uses)}"] if uses else []
+    return missing
+
+
+def advice(failed: pd.DataFrame) -> str:
+    """What went wrong with each of these rows of :func:`state`, and what to do."""
+    return "; ".join(f"{row.owner}/{row.workspace}: {PROBLEMS[row.result][0]}, {PROBLEMS[row.result][1]}" for row in failed.itertuples())
+
+
+def k3s(site, wanted: Backup) -> dict:
+    """What came of the last copy of k3s's state, as :func:`outcome` tells; ``{"result": "never"}`` if there was none."""
+    where = wanted.key.partition("/")[0]
+    job = site.cluster.get("Job", "backup-k3s", where)
+    if job is None:
+        return {"result": "never", "message": ""}
+    pods = site.cluster.list("Pod", where, selector="job-name=backup-k3s")
+    return outcome(job, pods[0] if pods else None)
 
 
 def snapshots_of(found: dict) -> list[tuple[str, str]]:
@@ -200,5 +253,3 @@ def _key(obj: dict) -> tuple[str, str]:
     labels = obj["metadata"]["labels"]
     return labels.get(OWNER, ""), labels.get(WORKSPACE, "")
 
-
-__all__ = ["NAME", "PROBLEMS", "Source", "job_name", "outcome", "report", "reports", "snapshots", "source", "sources", "state", "stuck"]

@@ -122,12 +122,17 @@ def run(site, wanted: Backup, owner: str, name: str) -> dict:
 
 
 def finished(site, job: str, owner: str, timeout: int, what: str) -> dict:
+    """:func:`finished_in` an owner's namespace."""
+    return finished_in(site, job, namespace(owner), timeout, what)
+
+
+def finished_in(site, job: str, where: str, timeout: int, what: str) -> dict:
     """Wait for the end of a backup or restore, telling its progress; what it told.
 
     Raises:
         RunbookError: it failed, with the reason and what to do; or it cannot begin.
     """
-    where, end, said = namespace(owner), time.monotonic() + timeout + 30, ""
+    end, said = time.monotonic() + timeout + 30, ""
     while True:
         try:
             obj = site.cluster.wait("Job", job, where, until=_ended, timeout=LOOK_SECONDS, what=what)

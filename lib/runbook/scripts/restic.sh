@@ -11,7 +11,7 @@ alone() {
 
 # present: whether the repository answers; a failure other than "there is none" ends all
 present() {
-  said=$(restic cat config 2>&1) && return 0
+  said=$(restic cat config --no-lock 2>&1) && return 0
   case $said in
     *"Is there a repository"* | *"does not exist"* | *"no such file or directory"* | *"specified key does not exist"*) return 1 ;;
     *) give_up "$said" ;;

@@ -1,0 +1,258 @@
+"""Backup and restore on a real cluster whose node is this machine, and every failure made on purpose.
+
+RUNBOOK_RESTIC_IMAGE names an image with restic that the node has or can fetch.
+"""
+
+import base64
+import os
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import runbook
+from runbook.backups import repository
+from runbook.errors import ParameterError, RunbookError
+from runbook.facts import backup as facts
+from runbook.operations import backup, restore, workspaces
+from runbook.operations.storage import ensure_storage
+from runbook.workspaces import namespace
+
+pytestmark = pytest.mark.cluster
+BACK, OTHER = ("stor1", "back"), ("stor2", "other")
+SQL = 'MYSQL_PWD=$MARIADB_PASSWORD exec mariadb -u$MARIADB_USER -h127.0.0.1 $MARIADB_DATABASE -BNe "$0"'
+FILL = """mkdir -p "/workspace/a/b c" ~/.keep && seq 1 5000 > "/workspace/a/b c/x'y" && seq 3 > ~/.keep/z && ln -sf x "/workspace/a/link" && : > /workspace/empty"""
+
+
+class Lab:
+    """The site, two workspaces of ours, and a repository in a folder of this machine."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.site = runbook.connect("local", name="tests", kubeconfig=os.environ["KUBECONFIG"], mode="apply")
+        self.spaces = runbook.section("workspaces", {"list": [{"owner": o, "name": n} for o, n in (BACK, OTHER)], "ide": "none", "idle_stop": 0,
+                                                     "storage": "300Mi", "home": "64Mi", "database": "256Mi"})
+
+    def wanted(self, **more):
+        return runbook.section("backup", {
+            "repository": str(self.folder), "key": "ws-stor-keys/backup-key", "image": os.environ.get("RUNBOOK_RESTIC_IMAGE", "docker.io/restic/restic:0.18.1"),
+            "only": ["/".join(BACK), "/".join(OTHER)], "check": "100%", "timeout": 240, "keep_last": 2, "keep_daily": 1} | more)
+
+    def apply(self, plan):
+        return runbook.apply(plan, "apply")
+
+    def sh(self, command, pair=BACK, container="web"):
+        return self.site.cluster.exec(f"{pair[1]}-0", ["sh", "-c", command], namespace(pair[0]), container).stdout
+
+    def sql(self, statement, pair=BACK):
+        return self.site.cluster.exec(f"{pair[1]}-0", ["sh", "-c", SQL, statement], namespace(pair[0]), "mariadb").stdout
+
+    def hashes(self, pair=BACK):
+        return self.sh("cd / && find workspace/a workspace/empty home/coder/.keep -type f -exec sha256sum {} + | sort", pair)
+
+    def run(self, **more):
+        return backup.run(self.site, self.wanted(**more), *BACK)
+
+    @property
+    def repository(self):
+        return repository(self.wanted(), *BACK)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    made = Lab(tmp_path_factory.mktemp("repository"))
+    site = made.site
+    made.apply(ensure_storage(site, runbook.section("storage", {"retain_existing": False})))
+    made.apply(workspaces.ensure_workspaces(site, made.spaces))
+    made.sh(FILL)
+    made.sql("CREATE OR REPLACE TABLE t (id INT PRIMARY KEY, v VARCHAR(36)); INSERT INTO t SELECT seq, UUID() FROM seq_1_to_5000; "
+             "CREATE OR REPLACE TABLE `od``d'x` (i INT)")
+    made.apply(backup.ensure_backups(site, made.wanted()))
+    yield made
+    for owner, name in (BACK, OTHER):
+        made.apply(workspaces.delete(site, name, owner))
+    for where in (namespace(BACK[0]), namespace(OTHER[0]), "ws-stor-keys"):
+        site.cluster.delete("Namespace", where)
+    _remove_volumes(site)
+
+
+def _remove_volumes(site):
+    from runbook.facts import storage
+    from runbook.operations.released import remove
+
+    for owner in (BACK[0], OTHER[0]):
+        site.cluster.wait("Namespace", namespace(owner), until=lambda o: o is None, timeout=120, what="the namespace to be gone")
+    for row in storage.volumes(site).itertuples():
+        if row.volume and row.claim.split("/")[0] in (namespace(BACK[0]), namespace(OTHER[0])):
+            remove(site, row.volume)
+
+
+def refusal(call) -> RunbookError:
+    with pytest.raises(RunbookError) as caught:
+        call()
+    return caught.value
+
+
+def test_a_second_plan_is_empty_and_a_backup_tells_what_it_took(lab):
+    assert not backup.ensure_backups(lab.site, lab.wanted())
+    told = lab.run()
+    assert told["result"] == "ok" and told["rows"] == 5000 and told["tables"] == 2 and told["not_innodb"] == 0
+    row = facts.state(lab.site, lab.wanted()).set_index("workspace").loc["back"]
+    assert (row.result, row.rows, row.checked) == ("ok", 5000, "100%") and row.age_hours < 0.1
+    assert facts.state(lab.site, lab.wanted()).set_index("workspace").loc["other"].remark == "never backed up"
+
+
+def test_a_stopped_workspace_is_backed_up_too(lab):
+    lab.apply(workspaces.stop(lab.site, BACK[1], BACK[0]))
+    told = lab.run()
+    lab.apply(workspaces.start(lab.site, BACK[1], BACK[0]))
+    assert told["rows"] == 5000
+
+
+def test_the_key_and_the_dump_are_nowhere_in_the_repository(lab):
+    lab.sh("echo 'nobody else reads this' > /workspace/a/diary")
+    lab.run()
+    key = lab.site.cluster.get("Secret", "backup-key", "ws-stor-keys")["data"]["password"]
+    words = ["nobody else reads this", "CREATE TABLE", key, base64.b64decode(key).decode()]
+    found = subprocess.run(["grep", "-raFl", *(a for word in words for a in ("-e", word)), str(lab.folder)], capture_output=True, text=True)
+    assert (found.returncode, found.stdout) == (1, "")
+
+
+def test_over_a_workspace_only_with_its_typed_name(lab):
+    error = refusal(lambda: restore.restore(lab.site, lab.wanted(restore="stor1/back"), lab.spaces))
+    assert isinstance(error, ParameterError) and "backup.overwrite" in error.do
+    assert refusal(lambda: restore.restore(lab.site, lab.wanted(restore="stor1/back", overwrite="stor2/other"), lab.spaces))
+
+
+def test_restore_into_another_and_what_was_there_is_in_a_snapshot(lab):
+    lab.run()
+    lab.sh("echo mine > /workspace/mine", OTHER)
+    told = {}
+    lab.apply(restore.restore(lab.site, lab.wanted(restore="stor1/back", restore_to="stor2/other", overwrite="stor2/other"), lab.spaces, told))
+    assert told["result"] == "ok" and told["rows"] == 5000 and told["changed"] == 0
+    assert lab.hashes(OTHER) == lab.hashes(BACK) != ""
+    assert lab.sql("CHECKSUM TABLE t", OTHER) == lab.sql("CHECKSUM TABLE t", BACK)
+    there = lab.sh("ls -A /workspace; readlink /workspace/a/link", OTHER).split()
+    assert "mine" not in there and ".runbook-restore" not in there and there[-1] == "x"
+    before = facts.snapshots(lab.site, *OTHER)["snapshot"][0]  # made by the restore, of what it replaced
+    lab.apply(restore.restore(lab.site, lab.wanted(restore="stor2/other", overwrite="stor2/other", snapshot=before), lab.spaces))
+    assert lab.sh("cat /workspace/mine", OTHER) == "mine\n"
+
+
+def test_drill_deleted_entirely_and_restored(lab):
+    lab.run()
+    hashes, rows = lab.hashes(), lab.sql("CHECKSUM TABLE t")
+    lab.apply(workspaces.delete(lab.site, BACK[1], BACK[0]))
+    lab.site.cluster.wait("Namespace", namespace(BACK[0]), until=lambda o: o is None, timeout=120, what="the namespace to be gone")
+    lab.apply(restore.restore(lab.site, lab.wanted(restore="stor1/back"), lab.spaces))
+    assert lab.hashes() == hashes and lab.sql("CHECKSUM TABLE t") == rows
+    lab.apply(backup.ensure_backups(lab.site, lab.wanted()))
+    assert lab.run()["result"] == "ok"
+
+
+def test_wrong_key(lab):
+    secret = lab.site.cluster.get("Secret", "backup-key", namespace(BACK[0]))
+    lab.site.cluster.patch("Secret", "backup-key", namespace(BACK[0]), {"data": {"password": base64.b64encode(b"another key").decode()}})
+    error = refusal(lab.run)
+    assert "the key does not open the repository" in str(error) and error.fix == "20-backup-and-restore"
+    plan = backup.ensure_backups(lab.site, lab.wanted())  # the copy differs from the key: the plan mends it
+    assert [c.title for c in plan] == ["update Secret ws-stor1/backup-key"]
+    lab.apply(plan)
+    assert lab.site.cluster.get("Secret", "backup-key", namespace(BACK[0]))["data"] == secret["data"]
+
+
+def killer(pattern: str, found: list, seconds: float = 90):
+    """Kill the first process of this machine whose command line fits, and its parents in the container, as a node that fails would."""
+    def work():
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not found:
+            for number in subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True).stdout.split():
+                parent = subprocess.run(["ps", "-o", "ppid=", "-p", number], capture_output=True, text=True).stdout.strip()
+                command = subprocess.run(["ps", "-o", "args=", "-p", parent], capture_output=True, text=True).stdout
+                if "/opt/backup/" in command:
+                    subprocess.run(["kill", "-KILL", parent, number])
+                    found.append(command)
+                    return
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.root
+def test_interrupted_backup_and_the_next_one_works(lab):
+    lab.sh("head -c 120000000 /dev/urandom > /workspace/big")
+    found = []
+    thread = killer("restic backup --json --host back", found)
+    error = refusal(lab.run)
+    thread.join()
+    assert found and "interrupted" in str(error)
+    assert facts.state(lab.site, lab.wanted()).set_index("workspace").loc["back"].result == "interrupted"
+    assert lab.run()["result"] == "ok"
+
+
+@pytest.mark.root
+def test_interrupted_restore_leaves_the_workspace_as_it_was_and_goes_again(lab):
+    found = []
+    lab.sh("echo mine > /workspace/mine", OTHER)
+    wanted = lab.wanted(restore="stor1/back", restore_to="stor2/other", overwrite="stor2/other")
+    thread = killer("restic restore latest --host back --include /data/workspace", found)
+    error = refusal(lambda: lab.apply(restore.restore(lab.site, wanted, lab.spaces)))
+    thread.join()
+    assert found and "interrupted" in str(error) and error.fix == "20-backup-and-restore"
+    assert lab.sh("cat /workspace/mine", OTHER) == "mine\n"  # it runs again, unchanged
+    lab.apply(restore.restore(lab.site, wanted, lab.spaces))
+    assert lab.hashes(OTHER) == lab.hashes(BACK)
+    assert ".runbook-restore" not in lab.sh("ls -A /workspace", OTHER)
+
+
+def test_damaged_repository(lab):
+    lab.run()
+    shutil.copytree(lab.repository, f"{lab.repository}.good")
+    packs = sorted((p for p in Path(lab.repository, "data").rglob("*") if p.is_file()), key=lambda p: -p.stat().st_size)
+    for pack in packs[:2]:
+        pack.chmod(0o600)
+        with open(pack, "r+b") as file:
+            file.seek(200)
+            file.write(b"damage")
+    error = refusal(lab.run)
+    assert "the repository is damaged" in str(error) and "backup.repository" in error.do
+    wanted = lab.wanted(restore="stor1/back", restore_to="stor2/other", overwrite="stor2/other")
+    lab.sh("echo mine > /workspace/mine", OTHER)
+    assert "damaged" in str(refusal(lambda: lab.apply(restore.restore(lab.site, wanted, lab.spaces))))
+    assert lab.sh("cat /workspace/mine", OTHER) == "mine\n"
+    shutil.rmtree(lab.repository)
+    os.rename(f"{lab.repository}.good", lab.repository)
+    assert lab.run()["result"] == "ok"
+
+
+@pytest.mark.root
+def test_full_disk(lab, tmp_path):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(tmp_path)], check=True)
+    try:
+        wanted = lab.wanted(repository=str(tmp_path))
+        lab.apply(backup.ensure_backups(lab.site, wanted))
+        lab.sh("head -c 20000000 /dev/urandom > /workspace/big")
+        error = refusal(lambda: backup.run(lab.site, wanted, *BACK))
+        assert "the disk is full" in str(error) and error.fix == "93-storage-stuck"
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+        lab.apply(backup.ensure_backups(lab.site, lab.wanted()))
+
+
+def test_deleted_claim(lab):
+    lab.apply(workspaces.stop(lab.site, OTHER[1], OTHER[0]))
+    lab.site.cluster.delete("PersistentVolumeClaim", "other-home", namespace(OTHER[0]))
+    error = refusal(lambda: backup.run(lab.site, lab.wanted(), *OTHER))
+    assert "a volume's claim is gone" in str(error) and "other-home" in str(error) and error.fix == "93-storage-stuck"
+
+
+def test_no_such_snapshot_and_no_repository(lab):
+    error = refusal(lambda: lab.apply(restore.restore(lab.site, lab.wanted(restore="stor1/back", overwrite="stor1/back", snapshot="deadbeef"), lab.spaces)))
+    assert "no such snapshot" in str(error)
+    error = refusal(lambda: lab.apply(restore.restore(lab.site, lab.wanted(restore="stor1/never", restore_to="stor1/back", overwrite="stor1/back"), lab.spaces)))
+    assert "no repository at this place" in str(error)
