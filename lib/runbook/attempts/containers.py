@@ -60,7 +60,7 @@ def works(site, workspace: Workspace, workspaces: Workspaces, ingress: Ingress |
 
 def has_url(site, w: Workspace) -> bool:
     """Whether step 05 has told this workspace its URL."""
-    obj = site.cluster.get("StatefulSet", w.name, namespace(w.owner)) or {"spec": {"template": {"spec": {"containers": [{}]}}}}
+    obj = (site.cluster.get("StatefulSet", w.name, namespace(w.owner)) if site.cluster else None) or {"spec": {"template": {"spec": {"containers": [{}]}}}}
     env = obj["spec"]["template"]["spec"]["containers"][0].get("env", [])
     return any(e["name"] == "WORKSPACE_URL" and e.get("value") for e in env)
 

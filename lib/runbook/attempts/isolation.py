@@ -37,10 +37,11 @@ for f in /var/run/secrets/kubernetes.io/serviceaccount/token $(awk '/serviceacco
 [ -r "$f" ] && echo "found $f"; done; exit 0"""
 
 
-def pair(workspaces: Workspaces) -> tuple[Workspace, Workspace | None]:
-    """The first workspace, and the first of another owner; ``None`` if there is no other owner."""
-    one = workspaces.list[0]
-    return one, next((w for w in workspaces.list if w.owner != one.owner), None)
+def pair(site, workspaces: Workspaces) -> tuple[Workspace | None, Workspace | None]:
+    """The first running workspace, and the first running one of another owner; ``None`` where there is none."""
+    up = [w for w in workspaces.list if site.cluster and _runs(site.cluster.get("Pod", f"{w.name}-0", namespace(w.owner)))]
+    one = next(iter(up), None)
+    return one, next((w for w in up if w.owner != one.owner), None)
 
 
 def walls(site, one: Workspace, other: Workspace | None, unenforced: str = "") -> pd.DataFrame:
@@ -91,6 +92,10 @@ def _refused(attempt: str, control: Result, result: Result) -> tuple:
     opened = said.startswith("status 2")
     failed = "" if control.stdout.strip() == "open" else f"{NO_CONTROL}: {control.stdout.strip() or control.last_lines(2)}"
     return attempt, not opened, said, result.replayed or ("" if opened else failed)
+
+
+def _runs(pod: dict | None) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in (pod or {}).get("status", {}).get("conditions", []))
 
 
 def _service(w: Workspace) -> str:

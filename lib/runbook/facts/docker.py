@@ -11,14 +11,14 @@ from runbook.workspaces import namespace
 def tries(site, wanted: Docker, handler: str = "") -> dict[str, Try]:
     """The kept results of the tries, by mode; those made on another kernel, runtime or image do not count."""
     kept = _kept(site, wanted)
-    if kept.get("of") != docker.fingerprint(site.cluster.list("Node"), wanted, handler):
+    if not kept or kept.get("of") != docker.fingerprint(site.cluster.list("Node"), wanted, handler):
         return {}
     return {mode: Try.of(mode, kept[mode]) for mode in docker.MODES if mode in kept}
 
 
 def handler(site) -> str:
     """The RuntimeClass whose containers may write their cgroups; empty if there is none."""
-    return docker.RUNTIME_CLASS if site.cluster.get("RuntimeClass", docker.RUNTIME_CLASS) else ""
+    return docker.RUNTIME_CLASS if site.cluster and site.cluster.get("RuntimeClass", docker.RUNTIME_CLASS) else ""
 
 
 def mode(site, wanted: Docker) -> str:
@@ -64,7 +64,7 @@ def policies(site, wanted: Docker) -> str:
 def nodes(site) -> pd.DataFrame:
     """What the nodes say of themselves: ``node``, ``kernel``, ``runtime``, ``kubelet``, ``user namespaces`` (by the container runtime's word)."""
     rows = []
-    for node in site.cluster.list("Node"):
+    for node in site.cluster.list("Node") if site.cluster else ():
         info, handlers = node["status"]["nodeInfo"], node["status"].get("runtimeHandlers", [])
         able = any(h.get("features", {}).get("userNamespaces") for h in handlers)
         rows.append((node["metadata"]["name"], info["kernelVersion"], info["containerRuntimeVersion"], info["kubeletVersion"], able))
@@ -72,9 +72,10 @@ def nodes(site) -> pd.DataFrame:
 
 
 def daemons(site, workspaces: Workspaces) -> pd.DataFrame:
-    """The workspaces' daemons: ``owner``, ``name``, ``mode``, ``ready``, ``image``, ``volume`` (size), ``cpu``, ``memory``, ``disk`` (limits)."""
+    """The workspaces' daemons: ``owner``, ``name``, ``mode``, ``state`` (ready, not ready, stopped), ``image``, ``volume`` (size), ``cpu``,
+    ``memory``, ``disk`` (limits)."""
     rows = []
-    for w in workspaces.list:
+    for w in workspaces.list if site.cluster else ():
         where = namespace(w.owner)
         obj = site.cluster.get("StatefulSet", w.name, where)
         if obj is None:
@@ -82,17 +83,19 @@ def daemons(site, workspaces: Workspaces) -> pd.DataFrame:
         spec = obj["spec"]["template"]["spec"]
         c = next((c for c in spec["containers"] if c["name"] == "docker"), None)
         if c is None:
-            rows.append((w.owner, w.name, "none", False, "", "", "", "", ""))
+            rows.append((w.owner, w.name, "none", "", "", "", "", "", ""))
             continue
         limits = c["resources"]["limits"]
         claim = site.cluster.get("PersistentVolumeClaim", f"{w.name}-docker", where) or {}
         size = claim.get("spec", {}).get("resources", {}).get("requests", {}).get("storage", "")
         pod = site.cluster.get("Pod", f"{w.name}-0", where) or {}
         ready = any(s["name"] == "docker" and s.get("ready") for s in pod.get("status", {}).get("containerStatuses", []))
-        rows.append((w.owner, w.name, "userns" if spec.get("hostUsers") is False else "privileged", ready, c["image"], size,
+        state = "ready" if ready else "stopped" if obj["spec"].get("replicas", 1) == 0 else "not ready"
+        rows.append((w.owner, w.name, "userns" if spec.get("hostUsers") is False else "privileged", state, c["image"], size,
                      limits.get("cpu", ""), limits.get("memory", ""), limits.get("ephemeral-storage", "")))
-    return pd.DataFrame(rows, columns=["owner", "name", "mode", "ready", "image", "volume", "cpu", "memory", "disk"])
+    return pd.DataFrame(rows, columns=["owner", "name", "mode", "state", "image", "volume", "cpu", "memory", "disk"])
 
 
 def _kept(site, wanted: Docker) -> dict[str, str]:
-    return (site.cluster.get("ConfigMap", RECORD, wanted.namespace) or {}).get("data", {})
+    found = site.cluster.get("ConfigMap", RECORD, wanted.namespace) if site.cluster else None
+    return (found or {}).get("data", {})

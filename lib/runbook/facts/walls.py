@@ -5,7 +5,7 @@ import ipaddress
 import pandas as pd
 
 from runbook.errors import ClusterError
-from runbook.operations.walls import LEVEL
+from runbook.operations.walls import LEVEL, METADATA, api_server
 from runbook.params import Workspaces
 from runbook.workspaces import namespace
 
@@ -15,7 +15,7 @@ KINDS = ("cpu", "memory", "ephemeral-storage")
 def limits(site, workspaces: Workspaces) -> pd.DataFrame:
     """The limits of each container of the running workspaces: ``owner``, ``name``, ``container``, ``cpu``, ``memory``, ``ephemeral-storage``."""
     rows = []
-    for w in workspaces.list:
+    for w in workspaces.list if site.cluster else ():
         pod = site.cluster.get("Pod", f"{w.name}-0", namespace(w.owner))
         for c in (pod or {"spec": {}})["spec"].get("containers", []):
             rows.append((w.owner, w.name, c["name"], *(c.get("resources", {}).get("limits", {}).get(k, "") for k in KINDS)))
@@ -26,7 +26,7 @@ def levels(site, workspaces: Workspaces) -> pd.DataFrame:
     """The Pod Security level of each owner's namespace, and whether a pod with the node's disk is refused there: ``owner``, ``level``, ``host disk``
     (refused, admitted), ``plain pod``. Asked as dry runs; the rehearsal admits what a cluster would refuse."""
     rows = []
-    for owner in sorted({w.owner for w in workspaces.list}):
+    for owner in sorted({w.owner for w in workspaces.list} if site.cluster else ()):
         where = namespace(owner)
         obj = site.cluster.get("Namespace", where)
         if obj:
@@ -34,14 +34,13 @@ def levels(site, workspaces: Workspaces) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["owner", "level", "host disk", "plain pod"])
 
 
-def ways_out(site, workspaces: Workspaces, addresses: dict[str, tuple[str, int]]) -> pd.DataFrame:
-    """What the policies of each owner's namespace say of an address: ``owner``, ``to``, ``address``, ``allowed``.
-
-    Args:
-        addresses: what → (address, port), such as ``{"metadata": ("169.254.169.254", 80)}``.
-    """
-    rows = []
-    for owner in sorted({w.owner for w in workspaces.list}):
+def ways_out(site, workspaces: Workspaces) -> pd.DataFrame:
+    """What the policies of each owner's namespace say of a cloud's metadata address and of the server's own ports: ``owner``, ``to``,
+    ``address``, ``allowed``."""
+    rows, addresses = [], {"metadata": (METADATA, 80)}
+    server = next(iter(api_server(site)[0]), "") if site.cluster else ""
+    addresses |= {"kubelet": (server, 10250), "ssh": (server, 22)} if server else {}
+    for owner in sorted({w.owner for w in workspaces.list} if site.cluster else ()):
         policies = site.cluster.list("NetworkPolicy", namespace(owner))
         for what, (address, port) in addresses.items():
             rows.append((owner, what, address, allows(policies, {"app.kubernetes.io/name": "workspace"}, address, port)))

@@ -32,6 +32,8 @@ def ensure_docker(site, workspaces: Workspaces, wanted: Docker) -> Plan:
     if wanted.mode == "privileged" and not wanted.allow_privileged:
         raise ParameterError(f"docker.mode privileged: {docker.MODES['privileged']}",
                              do="set docker.allow_privileged to true if you accept that, or mode to auto")
+    if site.cluster is None:  # before step 01
+        return Plan()
     plan = ensure_node(site, wanted) if docker.to_try(wanted) else Plan()
     handler = _handler(site, plan)
     mode = docker.chosen(wanted, facts.tries(site, wanted, handler))
