@@ -9,10 +9,12 @@ import datetime as dt
 import json
 
 import pytest
+from journal_kit import executed
 
 from runbook.diagnose import Snapshot, evaluate, explain, signals
 from runbook.diagnose.findings import CRITICAL, NOTICE, SEVERITIES, WARNING
 from runbook.diagnose.signals.urls import covers
+from runbook.journal.judge import judge
 from runbook.paths import notebooks, root
 
 RECORDED = root() / "tests/recorded"
@@ -143,6 +145,18 @@ def test_waiting_for_the_first_pod_is_told_apart():
     record = json.loads((RECORDED / "signals/claim-waits-for-pod.json").read_text())["snapshot"]
     findings = evaluate(over(healthy(), record)).findings
     assert [(f.signal, f.severity, f.fix) for f in findings] == [("claim-waits-for-pod", NOTICE, "")]
+
+
+@pytest.mark.parametrize("text, fix, do", [
+    ('WaitTimeout: not within 60 s\n  Warning FailedScheduling: 0/1 nodes are available: 1 Insufficient cpu.\nDo this: read the events above\nSee: 90-diagnose.ipynb',
+     "92-workspace-does-not-start", "no node has the room"),
+    ("ClusterError: storageclass.storage.k8s.io \"fast\" not found", "93-storage-stuck", "a claim asks for a StorageClass"),
+    ("WaitFailed: 1 Insufficient cpu\nDo this: wait\nSee: 93-storage-stuck.ipynb", "93-storage-stuck", "wait"),  # a step that knows better keeps its word
+    ("ValueError: no", "", ""),
+])
+def test_a_failed_step_is_told_with_what_mends_it(text, fix, do):
+    verdict = judge(executed(error=("X", text)))
+    assert verdict.fix == fix and verdict.do.startswith(do)
 
 
 def test_html_escapes_what_it_shows():

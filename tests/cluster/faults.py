@@ -22,8 +22,8 @@ class Fault:
         make: the objects that make it; ``{ns}`` is the namespace.
         mended: the objects, as its finding's ``do`` says to mend them.
         notebook: what mends the rest: ``workspaces`` (92), ``storage`` (93), ``urls`` (94) of runbook.diagnose.mend; or nothing.
+        surely: the notebook certainly has something to do; a pod that flaps may be replaced by its controller before.
         proof: kind and name that must be ready in the end.
-        act: done after ``make``, with (site, namespace).
         mend: done to mend it, with (site, namespace).
     """
 
@@ -33,6 +33,7 @@ class Fault:
     proof: tuple[str, str] = ("StatefulSet", "demo")
     mended: Callable[[str], list[dict]] = field(default=lambda ns: [])
     notebook: str = ""
+    surely: bool = True
     mend: Callable = field(default=lambda site, ns: None)
 
 
@@ -75,7 +76,9 @@ PORT = {"ports": [{"containerPort": 8080}], "readinessProbe": {"tcpSocket": {"po
 FILL = ["sh", "-c", "dd if=/dev/zero of=/data/f bs=64k count=32 && sleep 3600"]
 TAKEN = 18797  #: a port of the server that nobody else uses in tests
 DATABASE_READY = {"exec": {"command": ["sh", "-c", "mariadb -uroot -e 'select 1'"]}, "periodSeconds": 2}
-KILLER = {"name": "killer", "image": BUSYBOX, "command": ["sh", "-c", "while true; do sleep 4; pkill -9 mariadbd; done"], "resources": SMALL}
+#: It lets the database be made first: half a minute.
+KILL = "sleep 30; while true; do ps | grep '[m]ariadbd' | while read pid rest; do kill -9 $pid; done; sleep 4; done"
+KILLER = {"name": "killer", "image": BUSYBOX, "command": ["sh", "-c", KILL], "resources": SMALL}
 
 
 def database(ns, killed):
@@ -111,7 +114,7 @@ FAULTS = {
                        lambda ns: [workload(ns, command=SERVE, **PORT), service(ns, selector="nobody"), ingress(ns)],
                        mended=lambda ns: [service(ns)]),
     "database": Fault("killed database", frozenset({"container-killed"}), lambda ns: [claim(ns), database(ns, killed=True)],
-                      mended=lambda ns: [database(ns, killed=False)], notebook="workspaces"),
+                      mended=lambda ns: [database(ns, killed=False)], notebook="workspaces", surely=False),
     "memory": Fault("out of memory", frozenset({"oom-killed"}),
                     lambda ns: [workload(ns, command=["sh", "-c", "tail /dev/zero"], resources={"limits": {"memory": "16Mi", "cpu": "200m"}})],
                     mended=lambda ns: [workload(ns)], notebook="workspaces"),

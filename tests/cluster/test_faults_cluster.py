@@ -69,7 +69,7 @@ def test_is_mended_and_proven(site, key):
     if fault.notebook:
         threading.Event().wait(3)  # the controllers take notice of what was applied
         mending = getattr(mend, fault.notebook)(site, trouble)
-        assert mending.plan, "the notebook's mitigation has something to do"
+        assert mending.plan or not fault.surely, "the notebook's mitigation has something to do"
         apply(mending.plan, "apply")
         assert mend.left(site, trouble, mending) == ()
     kind, name = fault.proof

@@ -6,11 +6,13 @@ code cell left the ``done`` record.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from runbook.diagnose import explain
 from runbook.show import records
 
 OK, FAILED, INTERRUPTED, NOT_RUN = "ok", "failed", "interrupted", "not run"
+GENERAL = "90-diagnose"  #: what is named when nothing better is known
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 SEE = re.compile(r"^See: ([\w-]+)\.ipynb$", re.MULTILINE)
 DO = re.compile(r"^Do this: (.+)$", re.MULTILINE)
@@ -33,7 +35,7 @@ def code_cells(notebook) -> list[tuple[int, dict]]:
 
 
 def judge(notebook, *, stopped: str = "", reason: str = "", error: BaseException | None = None, by_hand: bool = False) -> Verdict:
-    """Judge an executed notebook.
+    """Judge an executed notebook; a failure whose words are known is told with what they mean, and the notebook that mends it.
 
     Args:
         notebook: an ``nbformat`` node.
@@ -41,6 +43,12 @@ def judge(notebook, *, stopped: str = "", reason: str = "", error: BaseException
         error: what ended the execution early.
         by_hand: it was stepped through in JupyterLab: papermill's marks in its cells say nothing.
     """
+    verdict = _judge(notebook, stopped, reason, error, by_hand)
+    found = explain(verdict.reason) if verdict.outcome == FAILED and verdict.fix in ("", GENERAL) else None
+    return replace(verdict, do=f"{found.what}: {found.do}", fix=found.fix or verdict.fix) if found else verdict
+
+
+def _judge(notebook, stopped: str, reason: str, error: BaseException | None, by_hand: bool) -> Verdict:
     cells = code_cells(notebook)
     last = _last_touched(cells)
     if stopped == INTERRUPTED:
