@@ -80,10 +80,8 @@ def connect(address: str, port: int, timeout: float = TIMEOUT) -> str:
 
 def shown_certificate(address: str, port: int, host: str, timeout: float = TIMEOUT) -> tuple[bytes, str]:
     """The certificate (DER) that a server shows for a name, whether it is good or not; or empty, and why."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with socket.create_connection((address, port), timeout) as plain, context.wrap_socket(plain, server_hostname=host) as secured:
+        with socket.create_connection((address, port), timeout) as plain, _believing().wrap_socket(plain, server_hostname=host) as secured:
             return secured.getpeercert(binary_form=True) or b"", ""
     except OSError as error:  # ssl.SSLError is one
         return b"", _why(error, timeout)
@@ -107,6 +105,13 @@ def trusting(authority: str = "") -> ssl.SSLContext:
     return ssl.create_default_context(cadata=authority or None)
 
 
+def _believing() -> ssl.SSLContext:
+    """A client's context that takes any certificate: to see what is there, or what is behind a bad one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 def request(host: str, address: str, *, path: str = "/", tls: bool = True, port: int = 0, authority: str = "", verify: bool = True, method: str = "GET",
             headers: dict[str, str] | None = None, body: bytes | str | None = None, timeout: float = TIMEOUT, keep: int = 65536) -> Answer:
     """One HTTP request to ``host`` at ``address``, redirects not followed; at most ``keep`` bytes of the answer are kept.
@@ -120,10 +125,7 @@ def request(host: str, address: str, *, path: str = "/", tls: bool = True, port:
         plain = socket.create_connection((address, port or (443 if tls else 80)), timeout)
         connection.sock = plain
         if tls:
-            context = trusting(authority)
-            if not verify:
-                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            connection.sock = context.wrap_socket(plain, server_hostname=host)
+            connection.sock = (trusting(authority) if verify else _believing()).wrap_socket(plain, server_hostname=host)
         connection.request(method, path, body, {"Accept": "text/html", "Connection": "close"} | (headers or {}))
         answer = connection.getresponse()
         said: dict[str, str] = {}
