@@ -5,7 +5,7 @@ import pytest
 from runbook.cluster import quantity
 from runbook.errors import Forbidden, WaitFailed, WaitTimeout
 from . import things
-from .things import wait_ready
+from .things import told, wait_ready
 
 
 def test_a_statefulset_has_named_pods_and_bound_claims(cluster, place):
@@ -252,16 +252,3 @@ def test_an_autoscaler_holds_the_lower_bound(cluster, place):
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "auto"}, "minReplicas": 2, "maxReplicas": 3,
         "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}]}})
     cluster.wait("Deployment", "auto", place, until=lambda o: o["spec"]["replicas"] == 2, timeout=60, what="two replicas")
-
-
-def told(cluster, place, of, kind, reason, words):
-    """Wait for an event; the object's events are what tells."""
-    import time
-
-    end = time.monotonic() + 60
-    while True:
-        found = [(e["type"], e["reason"], e["message"]) for e in cluster.events(place, of=of)]
-        if any(f[:2] == (kind, reason) and f[2].startswith(words) for f in found):
-            return
-        assert time.monotonic() < end and not cluster._transport.static, f"{of} told {found}"
-        time.sleep(1)

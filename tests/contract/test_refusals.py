@@ -1,18 +1,22 @@
 """What the API server refuses, and its words."""
 
+import copy
+import json
+import secrets
+
 import pytest
 
 from runbook.cluster.transport import ApiFailure
 from runbook.errors import Forbidden, Invalid, NotFound
 from . import things
+from .conftest import RECORDED
+from .things import told
 
 APPLY = "application/apply-patch+yaml"
 
 
 def changed(obj, **paths):
     """A copy with some fields set; ``__`` separates the keys: ``spec__serviceName="x"``."""
-    import copy
-
     out = copy.deepcopy(obj)
     for path, value in paths.items():
         *keys, last = path.split("__")
@@ -170,3 +174,69 @@ def test_more_than_a_quota_allows(cluster, place):
 def test_a_namespace_that_must_stay(cluster):
     with pytest.raises(Forbidden, match='namespaces "kube-system" is forbidden: this namespace may not be deleted'):
         cluster.delete("Namespace", "kube-system", dry_run=True)
+
+
+SECURITY = json.loads((RECORDED.parent / "podsecurity.json").read_text())["cases"]
+
+
+@pytest.fixture(scope="module", params=["baseline", "restricted"])
+def guarded(request, cluster):
+    name = f"ct-{request.param}-{secrets.token_hex(2)}"
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": request.param}}})
+    cluster.wait("ServiceAccount", "default", name, until=bool, timeout=30, what="the account of the namespace")
+    yield name, request.param
+    cluster.delete("Namespace", name)
+
+
+def test_pods_that_a_security_level_forbids(transport, guarded):
+    """All recorded cases of a level: the answers differ in nothing."""
+    place, level = guarded
+    found, wanted = {}, {}
+    for case in (c for c in SECURITY if c["level"] == level):
+        wanted[case["case"]] = case["answer"]
+        try:
+            transport.request("POST", f"/api/v1/namespaces/{place}/pods", {"dryRun": "All"},
+                              {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": case["spec"]})
+            found[case["case"]] = ""
+        except ApiFailure as refusal:
+            found[case["case"]] = refusal.message
+    assert found == wanted
+
+
+@pytest.mark.parametrize("kind, words", [
+    ("StatefulSet", 'Create Pod {name}-0 in StatefulSet {name} failed error: pods "{name}-0" is forbidden: violates PodSecurity "baseline:latest": privileged '),
+    ("DaemonSet", 'Error creating: pods "{name}-'), ("Job", 'Error creating: pods "{name}-')])
+def test_a_controller_tells_that_its_pods_are_refused(cluster, guarded, kind, words):
+    place, level = guarded
+    if level != "baseline":
+        return
+    name = kind.lower()
+    bad = [things.container(securityContext={"privileged": True})]
+    obj = {**things.deployment(place, name, containers=bad), "kind": kind}
+    if kind == "Job":
+        obj = {"apiVersion": "batch/v1", "kind": kind, "metadata": things.meta(name, place), "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": bad}}}}
+    if kind == "DaemonSet":
+        del obj["spec"]["replicas"]
+    cluster.apply(obj)
+    told(cluster, place, f"{kind}/{name}", "Warning", "FailedCreate", words.format(name=name))
+    assert cluster.list("Pod", place, selector=f"app={name}") == []
+
+
+@pytest.mark.parametrize("resources, words", [
+    ({}, 'pods "q" is forbidden: failed quota: firm: must specify limits.memory for: main; requests.cpu for: main'),
+    ({"requests": {"cpu": "3"}, "limits": {"memory": "2Gi"}}, 'pods "q" is forbidden: exceeded quota: firm, requested: limits.memory=2Gi,requests.cpu=3, '
+     "used: limits.memory=0,requests.cpu=0, limited: limits.memory=1Gi,requests.cpu=1")])
+def test_a_quota_says_what_is_missing_or_too_much(cluster, resources, words):
+    place = f"ct-quota-{secrets.token_hex(2)}"
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}})
+    cluster.wait("ServiceAccount", "default", place, until=bool, timeout=30, what="the account of the namespace")
+    cluster.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": things.meta("firm", place), "spec": {
+        "hard": {"requests.cpu": "1", "limits.memory": "1Gi", "requests.storage": "100Mi"}}})
+    cluster.wait("ResourceQuota", "firm", place, until=lambda o: o["status"].get("used"), timeout=30, what="the quota to be counted")
+    with pytest.raises(Forbidden) as caught:
+        cluster.apply(things.pod(place, "q", [things.container(resources=resources)]))
+    assert words in str(caught.value)
+    with pytest.raises(Forbidden, match='persistentvolumeclaims "big" is forbidden: exceeded quota: firm, requested: requests.storage=1Gi, used: '
+                                        "requests.storage=0, limited: requests.storage=100Mi"):
+        cluster.apply(things.claim(place, "big", "1Gi"))
+    cluster.delete("Namespace", place)

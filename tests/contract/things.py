@@ -1,5 +1,7 @@
 """Objects that the contract cases make. busybox is what every test cluster has."""
 
+import time
+
 IMAGE = "busybox:1.36"
 
 
@@ -58,3 +60,14 @@ def ready(obj):
 
 def wait_ready(cluster, kind, name, namespace, timeout=90):
     return cluster.wait(kind, name, namespace, until=ready, timeout=timeout, what=f"{kind} {name} to be ready")
+
+
+def told(cluster, place, of, kind, reason, words):
+    """Wait for an event; the object's events are what tells."""
+    end = time.monotonic() + 60
+    while True:
+        found = [(e["type"], e["reason"], e["message"]) for e in cluster.events(place, of=of)]
+        if any(f[:2] == (kind, reason) and f[2].startswith(words) for f in found):
+            return
+        assert time.monotonic() < end and not cluster._transport.static, f"{of} told {found}"
+        time.sleep(1)
