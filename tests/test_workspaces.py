@@ -204,6 +204,15 @@ def test_what_other_steps_set_stays(site):
     assert site.helm.release("demo", "ws-alice").values["domain"] == "example.org"
 
 
+def test_a_new_workspace_gets_what_other_steps_set_in_its_neighbours(site):
+    apply(operations.ensure_workspaces(site, wanted()))
+    live = site.helm.release("demo", "ws-alice")
+    apply(runbook.plan_of([site.helm.ensure(CHART, "demo", "ws-alice", live.values | {"domain": "example.org"})]))
+    apply(operations.ensure_workspaces(site, wanted(), only=(Workspace(name="shop", owner="bob"),)))
+    assert site.helm.release("shop", "ws-bob").values["domain"] == "example.org"
+    assert facts.table(site).set_index("name").url["shop"] == "https://shop-bob.ws.example.org"
+
+
 def test_a_volume_that_was_enlarged_stays_so(site):
     apply(operations.ensure_workspaces(site, wanted(home="5Gi")))
     assert not operations.ensure_workspaces(site, wanted(home="1Gi"))

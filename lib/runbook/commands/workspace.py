@@ -22,20 +22,22 @@ def create(
     image: Annotated[str, typer.Option(help="Image of the workspace; default: the repository's, else the site's.")] = "",
 ):
     """Make a workspace, and wait until its IDE answers."""
+    from runbook import section
     from runbook.facts import workspaces as facts
     from runbook.operations.workspaces import ensure_workspaces, warnings
     from runbook.plans import apply
 
     asked = {"name": name, "owner": owner, "repo": repo, "ref": ref, "git_secret": git_secret, "image": image}
-    site, wanted = _open(params, mode, assigned, [asked])
-    for said in warnings(site, wanted):
+    site, wanted = _open(params, mode, assigned)
+    made = section("workspaces", {"list": [asked]})
+    for said in warnings(site, made):
         typer.echo(f"! {said}")
-    plan = ensure_workspaces(site, wanted)
+    plan = ensure_workspaces(site, wanted, only=tuple(made.list))
     typer.echo(str(plan))
     typer.echo(str(apply(plan, site.mode)))
     if site.mode == "apply":
         _tell(site, name, owner)
-        answers = facts.ides(site, wanted)
+        answers = facts.ides(site, made)
         if wanted.ide != "none" and not (answers.status == 200).all():
             typer.echo(f"Its IDE does not answer yet. {facts.trouble(site, name, owner)}")
             raise typer.Exit(1)
@@ -136,13 +138,13 @@ def logs(
     typer.echo(site.cluster.logs(f"{name}-0", namespace(owner), container, tail=tail).rstrip())
 
 
-def _open(params, mode, assigned, listed: list[dict] | None = None):
-    """The site, and its section ``workspaces``; with ``listed`` workspaces in place of those of the file."""
+def _open(params, mode, assigned):
+    """The site, and its section ``workspaces``."""
     from runbook import connect, section
     from runbook.errors import RunbookError
 
     given = site_parameters(params, mode, assigned)
-    wanted = section("workspaces", given.get("workspaces", {}) | ({"list": listed} if listed else {}))
+    wanted = section("workspaces", given.get("workspaces", {}))
     site = connect(given["target"], name=given["name"], kubeconfig=given.get("kubeconfig", ""), mode=given["mode"])
     if site.cluster is None:
         raise RunbookError(f"site {site.name}: no Kubernetes yet", do="run step 01 first", fix="01-install-k3s")

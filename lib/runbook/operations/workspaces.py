@@ -24,11 +24,11 @@ FIX = "92-workspace-does-not-start"
 def ensure_workspaces(site, wanted: Workspaces, only: tuple[Workspace, ...] | None = None) -> Plan:
     """Bring workspaces to what the parameters say: each owner's namespace and quota, each workspace's passwords and release.
 
-    What its user stopped stays stopped, and what other steps set in a release (a domain, Docker) stays. Releases are made at once,
-    a few at a time.
+    What its user stopped stays stopped. What other steps set in a release (a domain, Docker) stays, and a new workspace gets it, too.
+    Releases are made at once, a few at a time.
 
     Args:
-        only: these workspaces instead of all of the list.
+        only: these workspaces instead of all of the list; those of the list are their neighbours.
 
     Raises:
         RunbookError: an owner would have more workspaces than the quota allows, or a repository cannot be read.
@@ -36,7 +36,8 @@ def ensure_workspaces(site, wanted: Workspaces, only: tuple[Workspace, ...] | No
     """
     listed = list(wanted.list) if only is None else list(only)
     owners = sorted({w.owner for w in listed})
-    live = {(r.namespace, r.name): r for owner in owners for r in site.helm.releases(namespace(owner)) if r.chart == "workspace"}
+    neighbours = sorted({*owners, *(w.owner for w in wanted.list)})
+    live = {(r.namespace, r.name): r for owner in neighbours for r in site.helm.releases(namespace(owner)) if r.chart == "workspace"}
     for owner in owners:
         _within_quota(owner, [w.name for w in listed if w.owner == owner], live, wanted)
     asked = {w: _asked(site, w, live.get((namespace(w.owner), w.name))) for w in listed}
@@ -51,11 +52,11 @@ def ensure_workspaces(site, wanted: Workspaces, only: tuple[Workspace, ...] | No
     for w in listed:
         release = live.get((namespace(w.owner), w.name))
         grown = _grown(site, w, wanted) if release or present[w.owner] else {}
-        kept = {k: v for k, v in (release.values if release else {}).items() if k not in OWN_KEYS}
+        kept = _of_other_steps(release) if release else next(filter(None, map(_of_other_steps, live.values())), {})
         values = kept | chart_values(w, wanted, mount, asked[w], grown)
         # A claim never changes its class; a new workspace gets the one that keeps data, once step 03 has made it.
         values["storage"]["className"] = (release.values.get("storage", {}).get("className", "") if release
-                                          else storage.class_for_new(site, w.name, namespace(w.owner)))
+                                          else wanted.storage_class or storage.class_for_new(site, w.name, namespace(w.owner)))
         change = site.helm.ensure(
             charts() / "workspace", w.name, namespace(w.owner), values, timeout=wanted.timeout, new_namespace=not present[w.owner],
             settle=lambda w=w: settle(site, w.name, w.owner, wanted.timeout))
@@ -167,6 +168,11 @@ def settle(site, name: str, owner: str, timeout: int) -> None:
 
 
 # -- parts -----------------------------------------------------------------
+
+
+def _of_other_steps(release) -> dict:
+    """What other steps than 02 set in a workspace's release."""
+    return {k: v for k, v in release.values.items() if k not in OWN_KEYS}
 
 
 def _within_quota(owner: str, names: list[str], live: dict, wanted: Workspaces) -> None:
