@@ -36,6 +36,7 @@ class Findings:
             (f"{r.most} replicas ready", span(r.ready), f"after the load rose; {r.fewest} before"),
             ("p95 within the objective again", span(r.within), "after the load rose, for 3 s on end; 0 s: it never left it"),
             (f"back at {count(r.fewest, 'replica')}", span(r.back), "after the load fell"),
+            ("all of this", self.replayed or "measured now", "by the two loads above" if not self.replayed else "not by the loads above"),
         ]
         return pd.DataFrame(rows, columns=["finding", "value", "how"])
 
