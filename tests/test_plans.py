@@ -32,7 +32,7 @@ def test_an_empty_plan_is_falsy_and_says_so():
     assert not plan and len(plan) == 0
     assert str(plan) == "Nothing to change: 2 things as wanted."
     assert apply(plan, "apply").record() | {"seconds": 0} == {
-        "mode": "apply", "changed": 0, "planned": 0, "unchanged": 2, "items": [], "seconds": 0, "failed": ""}
+        "mode": "apply", "changed": 0, "planned": 0, "unchanged": 2, "tried": 0, "items": [], "seconds": 0, "failed": ""}
 
 
 def test_plan_mode_performs_nothing():
@@ -97,3 +97,14 @@ def test_masking_leaves_other_text_alone():
     assert secrets.mask("a s3cr3t-value b") == f"a {secrets.MASK} b"
     assert secrets.mask("nothing here") == "nothing here"
     assert secrets.keep_secret("") == ""
+
+
+def test_what_is_taken_away_again_is_counted_apart():
+    done = []
+    plan = plan_of([Change("create", "Workspace", "ws/trial", lambda: done.append(1)), None]).as_passing() + plan_of([
+        Change("create", "File", "/kept", lambda: done.append(2))])
+    outcome = apply(plan, "apply")
+    assert done == [1, 2] and outcome.changed == ["create File /kept"]
+    assert (outcome.record()["changed"], outcome.record()["tried"], outcome.record()["unchanged"]) == (1, 1, 1)
+    assert "1 tried and taken away again" in str(outcome)
+    assert apply(plan, "plan").planned == ["create Workspace ws/trial", "create File /kept"]

@@ -5,7 +5,7 @@ An operation returns a :class:`Plan`; ``apply(plan, mode)`` carries it out, or i
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 
 from runbook.errors import ParameterError
@@ -44,6 +44,7 @@ class Change:
         parts: the changes that this one brings about, such as the objects of a release.
         note: what the reader should know: ``"not server-checked: its namespace is created by the same plan"``.
         undo: how to take it back, in a sentence or a command.
+        passing: a trial: the same notebook takes away again what it makes. Counted apart, not as a change of the site.
     """
 
     action: str
@@ -54,6 +55,7 @@ class Change:
     parts: tuple["Change", ...] = ()
     note: str = ""
     undo: str = ""
+    passing: bool = False
 
     @property
     def title(self) -> str:
@@ -97,6 +99,10 @@ class Plan:
     def __add__(self, other: "Plan") -> "Plan":
         return Plan(self.changes + other.changes, self.kept + other.kept)
 
+    def as_passing(self) -> "Plan":
+        """The same changes, each marked as passing."""
+        return Plan(tuple(replace(c, passing=True) for c in self.changes), self.kept)
+
     def record(self) -> dict:
         return {"changes": [c.record() for c in self.changes], "kept": self.kept}
 
@@ -118,24 +124,30 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What came of a plan: titles of what was changed, how many things were as wanted, seconds; in plan mode, what would be."""
+    """What came of a plan: titles of what was changed, how many things were as wanted, seconds; in plan mode, what would be.
+
+    ``tried`` counts what was done only to be taken away again.
+    """
 
     mode: str
     changed: list[str] = field(default_factory=list)
     planned: list[str] = field(default_factory=list)
     unchanged: int = 0
+    tried: int = 0
     seconds: float = 0.0
     failed: str = ""
 
     def record(self) -> dict:
         return {"mode": self.mode, "changed": len(self.changed), "planned": len(self.planned), "unchanged": self.unchanged,
+                "tried": self.tried,
                 "items": [mask(t) for t in self.changed or self.planned], "seconds": round(self.seconds, 3), "failed": mask(self.failed)}
 
     def __str__(self) -> str:
         if self.mode == "plan":
             return (f"Plan mode: nothing was changed. {_count(len(self.planned), 'change')} would be made." if self.planned
                     else "Plan mode: nothing would be changed.")
-        text = f"{_count(len(self.changed), 'change')} made, {self.unchanged} unchanged, {self.seconds:.1f} s."
+        tried = f", {self.tried} tried and taken away again" if self.tried else ""
+        text = f"{_count(len(self.changed), 'change')} made, {self.unchanged} unchanged{tried}, {self.seconds:.1f} s."
         return text + (f" Stopped at: {self.failed}." if self.failed else "")
 
     __repr__ = __str__
@@ -163,7 +175,10 @@ def apply(plan: Plan, mode: str) -> Outcome:
             outcome.failed, outcome.seconds = change.title, time.monotonic() - started
             emit("outcome", outcome.record(), str(outcome))
             raise
-        outcome.changed.append(change.title)
+        if change.passing:
+            outcome.tried += 1
+        else:
+            outcome.changed.append(change.title)
         print(f"  done in {time.monotonic() - begun:.1f} s", flush=True)
     outcome.seconds = time.monotonic() - started
     return outcome

@@ -62,7 +62,7 @@ def run(site, wanted: Backup, spaces: Workspaces, drill: Drill) -> Plan:
         ("update", "Workspace", "made anew and restored from the repository"): lambda: _restore(site, mine, spaces, drill),
         ("delete", "Workspace", "the drill is over; its snapshots stay"): lambda: clear(site),
     }
-    return Plan(tuple(Change(action, kind, TITLE, _unless_absent(drill, perform), note=note) for (action, kind, note), perform in steps.items()))
+    return Plan(tuple(Change(action, kind, TITLE, _unless_absent(drill, perform), note=note) for (action, kind, note), perform in steps.items())).as_passing()
 
 
 def _unless_absent(drill: Drill, perform):

@@ -33,16 +33,16 @@ def tour(site, wanted: Workspaces) -> Plan:
         # What it takes is known only then: this plan makes the workspace.
         return lambda: [change.perform() for change in make()]
 
-    return workspaces.ensure_workspaces(site, guest) + plan_of([
+    return (workspaces.ensure_workspaces(site, guest) + plan_of([
         Change("run", "Command", f"{name}: write a file in its folder, one at home, and a row in its database", write),
         Change("scale", "Workspace", name, turn(lambda: workspaces.stop(site, GUEST.name, GUEST.owner)), note="stop"),
         Change("scale", "Workspace", name, turn(lambda: workspaces.start(site, GUEST.name, GUEST.owner, wanted.timeout)), note="start"),
-    ])
+    ])).as_passing()
 
 
 def end(site) -> Plan:
     """The guest's workspace and all its data gone."""
-    return workspaces.delete(site, GUEST.name, GUEST.owner)
+    return workspaces.delete(site, GUEST.name, GUEST.owner).as_passing()
 
 
 def daily(site, wanted: Workspaces, confirm: str = "") -> Plan:

@@ -12,7 +12,7 @@ NO_SERVICE = Case("url-no-service", CRITICAL, "an Ingress leads to a Service tha
 WRONG_PORT = Case("url-wrong-port", CRITICAL, "an Ingress leads to a port that its Service does not have", "its URLs answer 404 or 502", "mend the port in the Ingress", FIX)
 NO_POD = Case("url-no-pod", CRITICAL, "no pod stands behind the Service of a URL", "its URLs answer 503",
               "start the workspace; if it runs, the Service's selector does not meet its labels", FIX, r"no endpoints available for service|no available server")
-STOPPED = Case("url-stopped", NOTICE, "the workspace of a URL is stopped", "its URLs answer 503 until it is started", "start it if somebody wants to work: runbook workspace start")
+STOPPED = Case("url-stopped", NOTICE, "the workspace of a URL is stopped", "its URLs answer 503 until it is started", "start it if somebody wants to work: runbook workspace start", FIX)
 NOT_READY = Case("url-pod-not-ready", WARNING, "pods stand behind a URL, but none is ready", "its URLs answer 503", "see why it does not become ready", "92-workspace-does-not-start")
 WRONG_TARGET = Case("url-wrong-target", CRITICAL, "a Service leads to a port that no container declares or listens on", "its URLs answer 502",
                     "mend targetPort, or let the program listen on 0.0.0.0 and that port", FIX, r"502 Bad Gateway|connect: connection refused.*upstream|dial tcp [\d.:]+: connect: connection refused")
