@@ -6,7 +6,7 @@ from pathlib import Path
 from runbook.params import Backup
 from runbook.workspaces import labels as workspace_labels, namespace
 
-SCRIPTS = Path(__file__).parent / "scripts"
+SCRIPTS = Path(__file__).parent / "scripts" / "backup"
 NAME = "app.kubernetes.io/name"
 SELECTOR = f"{NAME}=backup,app.kubernetes.io/part-of=runbook"
 KEY, FILES = "backup-key", "backup-scripts"  #: the Secret and the ConfigMap in each owner's namespace

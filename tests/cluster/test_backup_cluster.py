@@ -200,7 +200,7 @@ def test_interrupted_restore_leaves_the_workspace_as_it_was_and_goes_again(lab):
     found = []
     lab.sh("echo mine > /workspace/mine", OTHER)
     wanted = lab.wanted(restore="stor1/back", restore_to="stor2/other", overwrite="stor2/other")
-    thread = killer("restic restore latest --host back --include /data/workspace", found)
+    thread = killer("restic restore --no-lock latest --host back --include /data/workspace", found)
     error = refusal(lambda: lab.apply(restore.restore(lab.site, wanted, lab.spaces)))
     thread.join()
     assert found and "interrupted" in str(error) and error.fix == "20-backup-and-restore"

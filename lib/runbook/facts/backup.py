@@ -1,6 +1,5 @@
 """Backups as they are: what is backed up, when it last was, what came of it. Five API calls, however many workspaces there are."""
 
-import json
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,35 +8,13 @@ import pandas as pd
 
 from runbook.backups import DATA, SELECTOR, is_folder
 from runbook.facts import storage
+from runbook.facts.backup_jobs import HERE, PROBLEMS, outcome, reports, snapshots_of, stuck
 from runbook.facts.workspaces import SELECTOR as WORKSPACES
 from runbook.params import Backup
 from runbook.workspaces import OWNER, WORKSPACE, namespace
 
 COLUMNS = ["owner", "workspace", "schedule", "last", "age_hours", "result", "snapshot", "files", "bytes", "added", "rows", "checked", "kept", "seconds", "remark"]
-HERE = "20-backup-and-restore"
 GONE = "the workspace is no more; its snapshots stay"
-#: What a backup or restore can end with: a sentence, what to do, the notebook that mends it.
-PROBLEMS = {
-    "full-disk": ("the disk is full", "free room where the message says, or give the repository another place", "93-storage-stuck"),
-    "wrong-key": ("the key does not open the repository", "put the key that the repository was made with into the Secret of backup.key", HERE),
-    "corrupted": ("the repository is damaged", "keep it as it is, look at it with `restic check --read-data`, and begin a new one elsewhere (backup.repository)", HERE),
-    "locked": ("the repository is locked by another run", "wait for that run; a lock that stays is taken away by the next backup after half an hour", HERE),
-    "busy": ("another backup or restore of this workspace is running, or its database is in use", "wait until it has ended, then run this again", HERE),
-    "not-allowed": ("the repository or a volume may not be used", "see who owns the folder, and the rights behind the key", "93-storage-stuck"),
-    "unreachable": ("the repository does not answer", "see the address in backup.repository, and the network", HERE),
-    "no-repository": ("there is no repository at this place", "see backup.repository; a workspace that was never backed up has none", HERE),
-    "no-snapshot": ("there is no such snapshot", "choose one of the table of snapshots", HERE),
-    "no-database": ("the database was never started", "start the workspace once, then restore", HERE),
-    "db-password": ("the database refuses its password", "put back the Secret that the workspace was made with", "92-workspace-does-not-start"),
-    "incomplete": ("some files could not be read", "see the message; then back up again", HERE),
-    "differs": ("what came back is not what was backed up", "choose another snapshot; keep this one to look at", HERE),
-    "claim-gone": ("a volume's claim is gone", "give the volume back (storage.take_back), or restore the workspace", "93-storage-stuck"),
-    "interrupted": ("it was interrupted before its end", "run it again: nothing was replaced, and its lock is taken away", HERE),
-    "image": ("the image cannot be had", "see backup.image, and that the node reaches its registry", HERE),
-    "failed": ("it failed", "read its last words", HERE),
-}
-
-
 @dataclass(frozen=True)
 class Source:
     """A workspace that can be backed up: the image and the Secret of its database (empty: it has none), and whether it runs."""
@@ -160,11 +137,6 @@ def k3s(site, wanted: Backup) -> dict:
     return outcome(job, pods[0] if pods else None)
 
 
-def snapshots_of(found: dict) -> list[tuple[str, str]]:
-    """The snapshots that a backup told of: ``(id, UTC time)``, oldest first."""
-    return [tuple(part.split(" ", 1)) for part in found.get("snapshots", "").split(";") if " " in part]
-
-
 def snapshots(site, owner: str, name: str) -> pd.DataFrame:
     """The snapshots of one workspace, newest first, as its last backup in the cluster found them. Columns ``snapshot``, ``time`` (UTC)."""
     rows: list = []
@@ -172,77 +144,6 @@ def snapshots(site, owner: str, name: str) -> pd.DataFrame:
     for pod in sorted(pods, key=lambda p: p["metadata"]["creationTimestamp"]):
         rows = snapshots_of(reports(pod).get("files", {})) or rows
     return pd.DataFrame(rows[::-1], columns=["snapshot", "time"])
-
-
-def outcome(job: dict, pod: dict | None) -> dict:
-    """What came of a Job: ``result`` and ``message``, and what its containers told (rows, files, summary…); ``seconds`` from begin to end."""
-    ended = {c["type"]: c for c in job.get("status", {}).get("conditions", []) if c["status"] == "True"}
-    told = reports(pod) if pod else {}
-    merged = {k: v for part in told.values() for k, v in part.items()}
-    merged["seconds"] = _seconds(job)
-    bad = next((part for part in told.values() if part.get("result") not in ("ok", None)), None)
-    if "Complete" in ended:
-        return merged | {"result": "ok" if told else "ended", "message": ""}
-    if "Failed" in ended:
-        if bad:
-            return merged | {"result": bad["result"], "message": bad["message"]}
-        why = ended["Failed"].get("message", "")
-        return merged | ({"result": _stuck(pod)[0], "message": _stuck(pod)[1]} if pod and _stuck(pod)[0] else {"result": "interrupted", "message": why})
-    return merged | {"result": "running", "message": ""}
-
-
-def reports(pod: dict) -> dict[str, dict]:
-    """What each container of a pod left as its report; a text that is none is its last words."""
-    status = pod.get("status", {})
-    found = {}
-    for c in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
-        ended = c.get("state", {}).get("terminated")
-        if ended:
-            found[c["name"]] = report(ended.get("message", ""), ended.get("exitCode", 0), ended.get("reason", ""))
-    return found
-
-
-def report(text: str, code: int, reason: str = "") -> dict:
-    """A container's report: ``{"result", "message", …}``."""
-    start = text.rfind('{"result":')
-    if start >= 0:
-        try:
-            return json.loads(text[start:].strip())
-        except ValueError:
-            pass
-    if code == 0:
-        return {"result": "ok", "message": ""}
-    if "no space left" in text.lower():
-        return {"result": "full-disk", "message": text.strip()[-500:]}
-    result = "interrupted" if code in (137, 143) and reason != "OOMKilled" else "failed"
-    return {"result": result, "message": f"{reason}, exit code {code}: {text.strip()[-500:]}".strip(": ")}
-
-
-def stuck(pod: dict) -> tuple[str, str]:
-    """Why a pod that does not begin never will: ``(result, message)``, both empty while it may."""
-    return _stuck(pod)
-
-
-def _stuck(pod: dict) -> tuple[str, str]:
-    status = pod.get("status", {})
-    for condition in status.get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False" and "persistentvolumeclaim" in condition.get("message", ""):
-            return "claim-gone", condition["message"]
-    for c in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
-        waiting = c.get("state", {}).get("waiting", {})
-        if waiting.get("reason") in ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"):
-            return "image", f"{waiting['reason']}: {waiting.get('message', '')}"
-        if waiting.get("reason") == "CreateContainerConfigError":
-            return "failed", waiting.get("message", "")
-    return "", ""
-
-
-def _seconds(job: dict) -> float:
-    status = job.get("status", {})
-    end = status.get("completionTime") or next((c.get("lastTransitionTime") for c in status.get("conditions", []) if c["type"] == "Failed"), "")
-    if not end or not status.get("startTime"):
-        return math.nan
-    return (datetime.fromisoformat(end) - datetime.fromisoformat(status["startTime"])).total_seconds()
 
 
 def _owner_uid(pod: dict) -> str:
@@ -253,3 +154,5 @@ def _key(obj: dict) -> tuple[str, str]:
     labels = obj["metadata"]["labels"]
     return labels.get(OWNER, ""), labels.get(WORKSPACE, "")
 
+
+__all__ = ["GONE", "HERE", "PROBLEMS", "Source", "advice", "k3s", "outcome", "place", "snapshots", "source", "sources", "state", "stuck", "without_claims"]

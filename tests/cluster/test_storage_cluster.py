@@ -1,0 +1,142 @@
+"""Storage on a real cluster: a class that keeps data, volumes given back, deleted, and what is refused."""
+
+import os
+
+import pytest
+
+import runbook
+from runbook.errors import ParameterError, WaitTimeout
+from runbook.facts import storage as facts
+from runbook.operations import released, survival, workspaces
+from runbook.operations.storage import ensure_storage, grow
+from runbook.workspaces import namespace
+
+pytestmark = pytest.mark.cluster
+OWNER, NAME = "stor3", "keep"
+WHERE = namespace(OWNER)
+
+
+@pytest.fixture(scope="module")
+def site():
+    return runbook.connect("local", name="tests", kubeconfig=os.environ["KUBECONFIG"], mode="apply")
+
+
+@pytest.fixture(scope="module")
+def spaces(site):
+    asked = runbook.section("workspaces", {"list": [{"owner": OWNER, "name": NAME}], "ide": "none", "idle_stop": 0, "storage": "64Mi", "home": "32Mi", "database": "256Mi"})
+    runbook.apply(ensure_storage(site, wanted(retain_existing=False)), "apply")
+    runbook.apply(workspaces.ensure_workspaces(site, asked), "apply")
+    yield asked
+    runbook.apply(workspaces.delete(site, NAME, OWNER), "apply")
+    site.cluster.delete("Namespace", WHERE)
+    for row in mine(site).itertuples():
+        if row.volume:
+            site.cluster.wait("PersistentVolumeClaim", row.claim.split("/")[1], WHERE, until=lambda o: o is None, timeout=120, what="the claim to be gone")
+            released.remove(site, row.volume)
+
+
+def wanted(**given):
+    return runbook.section("storage", given)
+
+
+def mine(site):
+    table = facts.volumes(site)
+    return table[table["claim"].str.startswith(f"{WHERE}/")].reset_index(drop=True)
+
+
+def sh(site, command, container="web"):
+    return site.cluster.exec(f"{NAME}-0", ["sh", "-c", command], WHERE, container).stdout
+
+
+def test_the_class_is_there_once_and_new_workspaces_use_it(site, spaces):
+    assert not ensure_storage(site, wanted(retain_existing=False))
+    table = mine(site)
+    assert set(table["class"]) == {"runbook-retain"} and set(table.policy) == {"Retain"}
+    assert all(f"/{WHERE}/" in path and path.endswith(name) for path, name in zip(table.path, table.volume))
+    assert not workspaces.ensure_workspaces(site, spaces)
+
+
+def test_use_is_measured_from_outside_and_from_inside(site, spaces):
+    sh(site, "head -c 20000000 /dev/urandom > /workspace/big; sync")
+    used, unseen = facts.used(site, mine(site))
+    assert unseen == ""
+    outside = facts.volumes(site, used).set_index("claim").loc[f"{WHERE}/{NAME}-workspace"]
+    within = facts.inside(site, NAME, OWNER).set_index("use").loc["workspace"]
+    assert outside.used >= 20_000_000 and abs(outside.used - within.used) < 1_000_000
+    assert facts.over(facts.volumes(site, used), 0.25).claim.isin([f"{WHERE}/{NAME}-workspace"]).any()
+
+
+def test_a_foreign_folder_is_found(site, spaces):
+    folder = mine(site).set_index("use").loc["workspace"].path
+    assert facts.ownership(site, mine(site))[0] == []
+    before = os.stat(folder)
+    try:
+        os.chown(folder, 0, 0)
+        os.chmod(folder, 0o755)
+        assert facts.ownership(site, mine(site))[0] == [f"{WHERE}/{NAME}-workspace: {folder} is 0:0 755"]
+    finally:
+        os.chown(folder, before.st_uid, before.st_gid)
+        os.chmod(folder, before.st_mode & 0o7777)
+
+
+def test_local_path_cannot_grow_and_says_what_to_do(site, spaces):
+    with pytest.raises(ParameterError, match="limits no size either"):
+        grow(site, wanted(grow={f"{WHERE}/{NAME}-home": "64Mi"}))
+
+
+def test_a_deleted_claim_leaves_its_data_and_is_given_back(site, spaces):
+    sh(site, "echo treasure > /workspace/treasure")
+    runbook.apply(workspaces.stop(site, NAME, OWNER), "apply")
+    volume = mine(site).set_index("use").loc["workspace"].volume
+    site.cluster.delete("PersistentVolumeClaim", f"{NAME}-workspace", WHERE)
+    site.cluster.wait("PersistentVolume", volume, until=lambda v: v["status"]["phase"] == "Released", timeout=60, what="the volume to be released")
+    assert list(facts.released(mine(site)).volume) == [volume]
+    plan = released.take_back(site, wanted(take_back=[volume]))
+    runbook.apply(plan, "apply")
+    assert not released.take_back(site, wanted(take_back=[volume]))
+    runbook.apply(workspaces.start(site, NAME, OWNER), "apply")
+    assert sh(site, "cat /workspace/treasure") == "treasure\n"
+    assert not workspaces.ensure_workspaces(site, spaces)  # the release finds its claim as it made it
+
+
+def test_a_claim_made_anew_is_empty_and_the_old_volume_is_not_given_to_it(site, spaces):
+    sh(site, "echo older > ~/older")
+    runbook.apply(workspaces.stop(site, NAME, OWNER), "apply")
+    claim = site.cluster.get("PersistentVolumeClaim", f"{NAME}-home", WHERE)
+    site.cluster.delete("PersistentVolumeClaim", f"{NAME}-home", WHERE)
+    old = claim["spec"]["volumeName"]
+    site.cluster.wait("PersistentVolume", old, until=lambda v: v["status"]["phase"] == "Released", timeout=60, what="the volume to be released")
+    runbook.apply(workspaces.ensure_workspaces(site, spaces), "apply")
+    runbook.apply(workspaces.start(site, NAME, OWNER), "apply")
+    assert sh(site, "ls ~") == ""
+    with pytest.raises(ParameterError, match="has another volume now"):
+        released.take_back(site, wanted(take_back=[old]))
+    folder = facts.path_of(site.cluster.get("PersistentVolume", old))
+    assert os.path.exists(f"{folder}/older")
+    with pytest.raises(ParameterError, match="for good"):
+        released.delete(site, wanted(delete=[old]), "")
+    runbook.apply(released.delete(site, wanted(delete=[old]), "tests"), "apply")
+    assert not os.path.exists(folder)
+    with pytest.raises(ParameterError, match="in use"):
+        released.delete(site, wanted(delete=[mine(site).set_index("use").loc["home"].volume]), "tests")
+
+
+def test_the_facts_ask_as_often_whatever_there_is(site, spaces):
+    asked = []
+    for _ in range(2):
+        before = site.cluster.calls
+        table = facts.volumes(site)
+        facts.classes(site), facts.used(site, table), facts.orphans(site, table), facts.disk(site, facts.folder(site))
+        asked.append(site.cluster.calls - before)
+    assert asked == [5, 5] and len(table) > 6
+
+
+@pytest.mark.root
+def test_survival(site, spaces):
+    proof = survival.Proof(site)
+    runbook.apply(survival.prove(site, wanted(), spaces, proof), "apply")
+    for trial in ("pod deleted", "stopped and started", "Helm upgrade", "database killed"):
+        assert proof.not_shown(trial) == "" and proof.same(trial), trial
+    assert proof.recovered()
+    with pytest.raises(WaitTimeout):
+        site.cluster.wait("Namespace", namespace(survival.SCRATCH.owner), until=lambda n: n is not None, timeout=1, what="the scratch namespace, which is gone")
