@@ -132,7 +132,8 @@ def _tls_change(site, wanted: Ingress, name: str, pair: certs.Pair, live: certs.
               "data": {"tls.crt": _encoded(pair.certificate), "tls.key": _encoded(pair.key)}}
     before, after = (_words(p) for p in (live, pair))
     undo = f"kubectl -n {wanted.namespace} delete secret {name}" if live is None else ""
-    return Change("update" if live else "create", "Secret", f"{wanted.namespace}/{name}", lambda: site.cluster.apply(secret),
+    # The Secret is ours, whoever wrote into it by hand: a certificate that has ended is replaced.
+    return Change("update" if live else "create", "Secret", f"{wanted.namespace}/{name}", lambda: site.cluster.apply(secret, force=True),
                   (Field("certificate", before, after),), note=why, undo=undo)
 
 
