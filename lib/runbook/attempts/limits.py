@@ -12,7 +12,7 @@ MEMORY_MI, DISK_MI, CPU = 48, 16, "100m"
 #: 160 MB in one process. The first process of the container: it is the one that the kernel ends.
 HOG = "x=$(head -c 160000000 /dev/zero | tr '\\0' x); echo survived"
 #: Processes that wait and do nothing, at most $1; then how many there are. A shell that can start no more ends.
-FORKS = "mkfifo /tmp/f; (i=0; while [ $i -lt $1 ]; do (read x </tmp/f) & i=$((i + 1)); done) 2>/dev/null; set -- /proc/[0-9]*; echo processes $#"
+FORKS = "mkfifo /tmp/f; (i=0; while [ $i -lt $1 ]; do (read x </tmp/f) >/dev/null & i=$((i + 1)); done) 2>/dev/null; set -- /proc/[0-9]*; echo processes $#"
 #: Two loops for two seconds, then how often the group was held back.
 SPIN = """for i in 1 2; do timeout 2 sh -c 'while :; do :; done' & done; wait
 cat /sys/fs/cgroup/cpu.stat /sys/fs/cgroup/cpu/cpu.stat 2>/dev/null | awk '/nr_throttled/ {print "throttled", $2}'"""

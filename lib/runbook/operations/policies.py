@@ -16,6 +16,8 @@ def enforced(site, where: str, image: str, tries: int = 20) -> str:
     pods = [_pod(SERVER, where, image, ["php", "-S", f"0.0.0.0:{PORT}", "-t", "/tmp"]), _pod(CLIENT, where, image, ["sleep", "300"])]
     try:
         for pod in pods:
+            cluster.delete("Pod", pod["metadata"]["name"], where)
+            cluster.wait("Pod", pod["metadata"]["name"], where, until=lambda obj: obj is None, timeout=60, what="the last try's pod to be gone")
             cluster.apply(pod)
         for pod in pods:
             server = cluster.wait("Pod", pod["metadata"]["name"], where, until=_ready, fail_on=_ended, timeout=120, what="the try of policies")
