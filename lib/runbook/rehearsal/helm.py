@@ -38,17 +38,26 @@ class RehearsalRunner:
 
     def _deploy(self, name: str, namespace: str, chart: str, values: dict, arguments: dict) -> None:
         about = yaml.safe_load((Path(chart) / "Chart.yaml").read_text(encoding="utf-8"))
-        objects = render(Path(chart), name, namespace, values)
-        hooks = [o for o in objects if "helm.sh/hook" in (o["metadata"].get("annotations") or {})]
-        objects = [o for o in objects if o not in hooks]
+        objects = [o for o in render(Path(chart), name, namespace, values) if "helm.sh/hook" not in (o["metadata"].get("annotations") or {})]
         records = self._records(name, namespace)
         before = newest(records)[0] if records else None
         manifest = "".join(f"---\n{yaml.safe_dump(o, sort_keys=False)}" for o in objects)
         release = Release(name, namespace, (before.revision if before else 0) + 1, "deployed", about["name"], about["version"], values, manifest,
                           datetime.now(timezone.utc).isoformat())
-        self._bring(objects, before)
-        self._record(release, records)
-        self._ready(name, namespace, objects)
+        try:
+            self._bring(objects, before)
+            self._record(release, records)
+            if arguments.get("wait"):
+                self._ready(name, namespace, objects)
+        except (ClusterError, ReleaseFailed) as error:
+            if not arguments.get("rollback_on_failure"):
+                self._record(Release(**{**release.__dict__, "status": "failed"}), records)
+                raise
+            self._record(Release(**{**release.__dict__, "status": "failed"}), records)
+            undo = self._rollback if before else self._uninstall
+            undo(name, namespace, chart, values, arguments)
+            raise ReleaseFailed(f"release {namespace}/{name}: failed, and was taken back: {error.what}",
+                                do="mend the reason and run the step again", fix="92-workspace-does-not-start") from None
 
     def _bring(self, objects: list[dict], before: Release | None) -> None:
         for obj in sorted(objects, key=lambda o: ORDER.index(o["kind"]) if o["kind"] in ORDER else len(ORDER)):
@@ -77,20 +86,22 @@ class RehearsalRunner:
                                     do="mend the reason and run the step again", fix="92-workspace-does-not-start")
 
     def _record(self, release: Release, records: list[dict]) -> None:
+        """Helm's record of a revision; the one that was deployed before is superseded by the one that is."""
         for old in records:
-            if old["metadata"]["labels"]["status"] == "deployed":
+            if release.status == "deployed" and old["metadata"]["labels"]["status"] == "deployed":
                 past = newest([old])[0]
                 self._cluster.apply(encode(Release(**{**past.__dict__, "status": "superseded"})), force=True, manager=MANAGER)
-        self._cluster.apply(encode(release), manager=MANAGER)
+        self._cluster.apply(encode(release), force=True, manager=MANAGER)
 
     def _rollback(self, name: str, namespace: str, chart: str, values: dict, arguments: dict) -> None:
-        records = sorted(self._records(name, namespace), key=lambda s: int(s["metadata"]["labels"]["version"]))
-        good = [r for r in records if r["metadata"]["labels"]["status"] in ("superseded", "deployed")]
-        if not good:
-            raise ReleaseFailed(f"release {namespace}/{name}: has no revision to go back to", do="uninstall it")
-        last, target = newest([records[-1]])[0], newest([good[-1]])[0]
-        self._bring(target.objects(), last)
-        self._record(Release(**{**target.__dict__, "revision": last.revision + 1, "status": "deployed"}), records)
+        """To the revision before the newest, as Helm does when none is named."""
+        records = {int(s["metadata"]["labels"]["version"]): s for s in self._records(name, namespace)}
+        last = max(records)
+        if last - 1 not in records:
+            raise ReleaseFailed(f"release {namespace}/{name}: has no {last - 1} version", do="uninstall it")
+        target = newest([records[last - 1]])[0]
+        self._bring(target.objects(), newest([records[last]])[0])
+        self._record(Release(**{**target.__dict__, "revision": last + 1, "status": "deployed"}), list(records.values()))
 
     def _uninstall(self, name: str, namespace: str, chart: str, values: dict, arguments: dict) -> None:
         records = self._records(name, namespace)

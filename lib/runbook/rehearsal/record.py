@@ -26,6 +26,8 @@ SECRETS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIV
 STILL = ("run", "probe", "read", "exists", "which", "sockets", "usage")
 #: What the API server says itself of a service; the rehearsal finds that out by its own objects.
 OWN_ANSWER = re.compile(r'^(no endpoints available for service|no service port \S+ found for service|services "[^"]+" not found)')
+#: Asked about a process of that moment.
+OF_THE_MOMENT = re.compile(r"(read|exists) /proc/\d+/|run (kill|pgrep) ")
 LONGEST = 200_000  #: characters of an answer that is kept
 
 
@@ -188,10 +190,15 @@ def compact(lines: list[str], where: str) -> dict:
     return {"about": f"recorded {day} on Kubernetes {version} ({where})", "recorded": day, "version": version, "answers": answers}
 
 
-def write(lines: list[str], name: str, where: str) -> Path:
-    """Write ``recordings/<name>.json``; answers to what was not asked this time are kept from before."""
+def write(lines: list[str], name: str, where: str, without: str = "") -> Path:
+    """Write ``recordings/<name>.json``; answers to what was not asked this time are kept from before, if they are of the same day.
+
+    Args:
+        without: a pattern of keys to leave out: what belongs to others on a cluster that is shared.
+    """
     path = FOLDER / f"{name}.json"
     fresh = compact(lines, where)
+    fresh["answers"] = {k: v for k, v in fresh["answers"].items() if not OF_THE_MOMENT.match(k) and not (without and re.search(without, k))}
     if path.exists():
         old = json.loads(path.read_text(encoding="utf-8"))
         if old["about"] == fresh["about"]:
@@ -209,6 +216,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--only", action="append", default=[], metavar="STEP")
     parser.add_argument("--name", default="steps", help="the recordings file, without its ending")
     parser.add_argument("--where", default="lab", help="what the cluster is, for people")
+    parser.add_argument("--without", default="", metavar="PATTERN", help="leave out what belongs to others on a shared cluster")
     parser.add_argument("--reports", default="", help="the journal's folder for this run; default: a temporary one")
     given = parser.parse_args(argv)
     kubeconfig = os.path.abspath(os.path.expanduser(given.kubeconfig))
@@ -223,7 +231,7 @@ def main(argv: list[str] | None = None) -> int:
     if not lines:
         print("nothing was recorded", file=sys.stderr)
         return code or 1
-    path = write(lines, given.name, given.where)
+    path = write(lines, given.name, given.where, given.without)
     print(f"{len(lines)} answers in {time.monotonic() - started:.0f} s, kept in {path}; the run's exit code was {code}")
     return code
 

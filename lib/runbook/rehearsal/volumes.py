@@ -1,5 +1,7 @@
 """Claims and volumes: the default class, binding, and what becomes of a volume when its claim goes."""
 
+import re
+
 from runbook.rehearsal.state import now
 from runbook.rehearsal.values import at
 from runbook.rehearsal.world import World
@@ -61,7 +63,7 @@ def _bind(world: World, claim: dict, user: dict | None) -> None:
     world.event(claim, "Normal", "ExternalProvisioning", _waiting_for(provisioner), "persistentvolume-controller")
     world.event(claim, "Normal", "Provisioning", f"External provisioner is provisioning volume for claim \"{where}\"", component)
     world.event(claim, "Normal", "ProvisioningSucceeded", f"Successfully provisioned volume {name}", component)
-    folder = f"/var/lib/rancher/k3s/storage/{name}_{meta['namespace']}_{meta['name']}"  # where k3s's provisioner puts them
+    folder = f"{_base(world)}/{name}_{meta['namespace']}_{meta['name']}"
     volume = world.create(
         "v1", "PersistentVolume", name, "",
         metadata={"annotations": {"local.path.provisioner/selected-node": node, "pv.kubernetes.io/provisioned-by": provisioner},
@@ -76,6 +78,13 @@ def _bind(world: World, claim: dict, user: dict | None) -> None:
         "volume.beta.kubernetes.io/storage-provisioner": provisioner, "volume.kubernetes.io/selected-node": node,
         "volume.kubernetes.io/storage-provisioner": provisioner})
     _join(world, claim, volume)
+
+
+def _base(world: World) -> str:
+    """Where the provisioner of the recorded cluster puts its volumes: its ConfigMap says so."""
+    settings = at(world.get("ConfigMap", "local-path-config", "kube-system"), "data", "config.json", default="")
+    found = re.search(r'"paths":\s*\[\s*"([^"]+)"', settings)
+    return found[1] if found else "/var/lib/rancher/k3s/storage"
 
 
 def provisioners(world: World) -> set[str]:
