@@ -13,9 +13,12 @@ prepare_folder() {
     fi
     date -u +%FT%TZ >"$STATE/ready"
   fi
-  DOCUMENT_ROOT=$WORKSPACE_LOCATION${WORKSPACE_DOCUMENT_ROOT:+/$WORKSPACE_DOCUMENT_ROOT}
   # A *.code-workspace file names folders; Apache serves the one that holds it.
-  case $DOCUMENT_ROOT in *.code-workspace) DOCUMENT_ROOT=$(dirname "$DOCUMENT_ROOT") ;; esac
+  case $WORKSPACE_LOCATION in
+    *.code-workspace) DOCUMENT_ROOT=$(dirname "$WORKSPACE_LOCATION") ;;
+    *) DOCUMENT_ROOT=$WORKSPACE_LOCATION ;;
+  esac
+  DOCUMENT_ROOT=$DOCUMENT_ROOT${WORKSPACE_DOCUMENT_ROOT:+/$WORKSPACE_DOCUMENT_ROOT}
   export DOCUMENT_ROOT
   mkdir -p "$DOCUMENT_ROOT"
 }
