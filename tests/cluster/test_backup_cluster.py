@@ -198,6 +198,7 @@ def test_interrupted_backup_and_the_next_one_works(lab):
 @pytest.mark.root
 def test_interrupted_restore_leaves_the_workspace_as_it_was_and_goes_again(lab):
     found = []
+    lab.run()
     lab.sh("echo mine > /workspace/mine", OTHER)
     wanted = lab.wanted(restore="stor1/back", restore_to="stor2/other", overwrite="stor2/other")
     thread = killer("restic restore --no-lock latest --host back --include /data/workspace", found)

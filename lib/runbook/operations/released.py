@@ -9,6 +9,7 @@ from runbook.workspaces import WORKSPACE
 
 FIX = "93-storage-stuck"
 WAIT = 120
+CHART = "helm.sh/chart"
 
 
 def take_back(site, wanted: Storage) -> Plan:
@@ -36,7 +37,9 @@ def _take_back(site, table, name: str) -> Change | None:
         ref = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": claim_name, "uid": None, "resourceVersion": None}
         site.cluster.patch("PersistentVolume", name, "", {"spec": {"claimRef": ref}})
         if claim is None:
-            site.cluster.apply(claim_for(volume, row.owner, row.workspace, row.use))
+            others = site.cluster.list("PersistentVolumeClaim", namespace, selector=f"{WORKSPACE}={row.workspace}") if row.workspace else []
+            chart = next((o["metadata"]["labels"].get(CHART, "") for o in others), "")
+            site.cluster.apply(claim_for(volume, row.owner, row.workspace, row.use, chart))
         site.cluster.wait("PersistentVolumeClaim", claim_name, namespace, until=lambda c: (c or {}).get("status", {}).get("phase") == "Bound",
                           timeout=WAIT, what=f"claim {row.claim} to have volume {name} again")
 
@@ -44,11 +47,15 @@ def _take_back(site, table, name: str) -> Change | None:
                   undo=f"kubectl -n {namespace} delete pvc {claim_name} (the volume is kept)")
 
 
-def claim_for(volume: dict, owner: str, workspace: str, use: str) -> dict:
-    """The claim that a volume had, as the workspace's release would have it: marked as Helm's, so that the release takes it up."""
+def claim_for(volume: dict, owner: str, workspace: str, use: str, chart: str = "") -> dict:
+    """The claim that a volume had, as the workspace's release would have it: marked as Helm's, so that the release takes it up.
+
+    Args:
+        chart: the label that tells the chart, as the workspace's other claims have it.
+    """
     ref, spec = volume["spec"]["claimRef"], volume["spec"]
     helm = {"app.kubernetes.io/name": "workspace", "app.kubernetes.io/instance": workspace, "app.kubernetes.io/managed-by": "Helm",
-            "app.kubernetes.io/part-of": "runbook", "runbook/owner": owner, "runbook/workspace": workspace, facts.COMPONENT: use}
+            "app.kubernetes.io/part-of": "runbook", "runbook/owner": owner, "runbook/workspace": workspace, facts.COMPONENT: use} | ({CHART: chart} if chart else {})
     marks = {"helm.sh/resource-policy": "keep", "meta.helm.sh/release-name": workspace, "meta.helm.sh/release-namespace": ref["namespace"]}
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim",
             "metadata": {"name": ref["name"], "namespace": ref["namespace"]} | ({"labels": helm, "annotations": marks} if workspace else {}),
