@@ -88,7 +88,7 @@ FAULTS = {
     "no Ingress": ("ingress", "no Ingress has this name", "run step 05", {"seen": seen(ingresses=[]), "answer": ({}, ""), "shown": ({}, "")}),
     "class unknown": ("ingress", "IngressClass nope does not exist", "set ingress.class_name to one of: traefik", {
         "seen": seen(ingresses=ingress(ingressClassName="nope")), "answer": answer(404)}),
-    "class unserved": ("ingress", "does not serve IngressClass nginx", "there are: traefik, nginx", {"seen": UNSERVED, "answer": answer(404)}),
+    "class unserved": ("ingress", "does not serve IngressClass nginx", "there are: traefik, nginx", {"seen": UNSERVED, "answer": answer(404), "shown": REFUSED}),
     "no class": ("ingress", "none is the default", "set ingress.class_name", {"seen": seen(classes=[]), "answer": answer(404)}),
     "gateway gone": ("gateway", "there is no such Service", "run step 05", {
         "seen": seen(services={("ws-alice", "demo"): well()["seen"].services["ws-alice", "demo"]}, ready={("ws-alice", "demo"): 1}), "answer": answer(404)}),

@@ -170,8 +170,8 @@ def test_fifty_workspaces_in_as_many_calls(edge, ca):
 # -- faults, made on purpose -------------------------------------------------
 
 
-def red(site, wanted, hop, words, do, owner=ONE, port=0, shut=()):
-    """Until the way to a workspace breaks at this hop, in these words; and nowhere before. ``shut``: hops that may break with it."""
+def red(site, wanted, hop, words, do, owner=ONE, port=0):
+    """Until the way to a workspace breaks at this hop, in these words; and nowhere else."""
     def look():
         found = rp.table(site, wanted, host(owner, port))
         broken = rp.broken(found)
@@ -179,7 +179,7 @@ def red(site, wanted, hop, words, do, owner=ONE, port=0, shut=()):
 
     found = kit.until(look, f"{hop} is red: {words}")
     assert do in rp.broken(found).otherwise.iloc[0]
-    assert set(found[found.state == rp.BROKEN].hop) <= {hop, *shut}
+    assert set(found[found.state == rp.BROKEN].hop) == {hop}
     assert f"broken at {hop}" in plots.request_path(found, "way").alt
 
 
@@ -235,10 +235,10 @@ def test_a_class_that_nobody_serves(edge):
     site.cluster.apply({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": name}, "spec": {"controller": "example.org/nobody"}})
     try:
         apply(ensure_ingress(site, wanted.model_copy(update={"class_name": name})), "apply")
-        red(site, wanted, "ingress", f"does not serve IngressClass {name} (example.org/nobody)", "set ingress.class_name", shut=("certificate",))
+        red(site, wanted, "ingress", f"does not serve IngressClass {name} (example.org/nobody)", "set ingress.class_name")
     finally:
         site.cluster.delete("IngressClass", name)
-        red(site, wanted, "ingress", f"IngressClass {name} does not exist", "one of: traefik", shut=("certificate",))
+        red(site, wanted, "ingress", f"IngressClass {name} does not exist", "one of: traefik")
         apply(ensure_ingress(site, wanted), "apply")
     green(site, wanted)
 

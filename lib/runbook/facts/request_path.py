@@ -89,11 +89,14 @@ def hops(seen: Seen, u: Url, port: tuple[dict, str], holder: str, names: wire.Na
     at_port = _port(*port, holder, said)
     if at_port[0] == BROKEN:  # whatever was shown and answered there, it was not ours
         said, why, shown = {}, "not reached", ({}, "not reached")
+    at_ingress = _ingress(seen, way, said, why)
+    if at_ingress[0] == BROKEN:  # a controller shows a certificate of its own for a name that it was not told of
+        shown = {}, "not ours: the controller does not know this name"
     return [
         ("name", u.host, *_name(seen, names)),
         ("port", f"{seen.at}:{seen.wanted.probe_port}", *at_port),
         ("certificate", f"{seen.wanted.namespace}/{facts.CERTIFICATE}", *_certificate(seen, *shown)),
-        ("ingress", _title(way) if way else "no Ingress", *_ingress(seen, way, said, why)),
+        ("ingress", _title(way) if way else "no Ingress", *at_ingress),
         ("gateway", f"{seen.wanted.namespace}/{facts.GATEWAY}", *_gateway(seen)),
         *_workspace(seen, u, said),
     ]
