@@ -24,6 +24,8 @@ def measures(site) -> str:
         return "" if site.cluster.usage("nodes") else "metrics-server has no figures of any node yet"
     except NotFound:
         return "the cluster serves no metrics.k8s.io: metrics-server is not installed"
+    except NotRecorded as error:
+        return error.what
     except ClusterError as error:
         return f"metrics-server does not answer: {error.what}"
 

@@ -26,6 +26,7 @@ from runbook.workspaces import chart_values, namespace
 
 OWNER = "loadtest"  #: owners of the count: loadtest1, loadtest2…
 IDLE_SECONDS, WORK_SECONDS = 30, 30  #: twice metrics-server's 15 s, so that one measurement lies wholly inside
+GONE_SECONDS = 90  #: until what was removed is gone
 MIB = 2**20
 #: Asks the workspace's own page for as long as told, over and over: PHP and its database at work.
 WORK = '$end=time()+%d; $n=0; while(time()<$end){if(@file_get_contents("http://127.0.0.1/")!==false)$n++;} echo $n;'
@@ -71,18 +72,23 @@ class Filled:
             return Missing(self.why)
         took, used = self.started["seconds"].dropna(), self.used
         rows = [("workspaces that ran at once", len(took)), ("first refusal", self.refusal or f"none: all {len(self.started)} that were asked for ran"),
-                ("time to IDE, p50", f"{percentile(took, 50):.1f} s"), ("time to IDE, p95", f"{percentile(took, 95):.1f} s")]
-        for state in ("idle", "active") if len(used) else ():
+                *((f"time to IDE, p{q}", f"{percentile(took, q):.1f} s") for q in (50, 95) if len(took))]
+        for state in ("idle", "active") if self._measured() else ():
             rows.append((f"one workspace {state}, median", f"{used[f'{state}_mib'].median():.0f} MiB, {used[f'{state}_m'].median():.0f} millicores"))
         return pd.DataFrame(rows, columns=["finding", "value"])
 
     def time_to_ide(self) -> Drawing | Missing:
-        return Missing(self.why) if self.why else plots.time_to_ide(self.started, "time-to-ide")
+        if self.why or not self.started["seconds"].notna().any():
+            return Missing(self.why or f"no workspace came up: {self.refusal}")
+        return plots.time_to_ide(self.started, "time-to-ide")
 
     def memory(self) -> Drawing | Missing:
-        if self.why or not len(self.used):
+        if self.why or not self._measured():
             return Missing(self.why or "no workspace ran long enough to be measured")
         return plots.memory_by_workspace(self.used, "workspace-memory")
+
+    def _measured(self) -> bool:
+        return len(self.used) > 0 and bool(self.used[["idle_mib", "active_mib"]].notna().any(axis=None))
 
     def advice(self, predicted: pd.DataFrame | None) -> pd.DataFrame | Missing:
         """What to set: ``setting``, ``recommended``, ``because``."""
@@ -92,7 +98,7 @@ class Filled:
         most = min(fit, ran) if self.refusal else max(fit, ran)
         how = f"{fit} by requests; {ran} ran" + ("" if self.refusal else ", more were not tried")
         rows = [("workspaces at most", most, how)]
-        if len(self.used):
+        if self._measured():
             need = math.ceil(self.used["active_mib"].max() * 1.2)
             rows.append(("memory of one, all containers (MiB)", need, f"the largest used {self.used['active_mib'].max():.0f} at work; 20 % on top; "
                          f"{self.used['request_mib'].median():.0f} are requested"))
@@ -209,9 +215,9 @@ def _remove(site, begun: list[Workspace], do) -> None:
             site.cluster.delete("Namespace", where)
 
 
-def _left(site, owners: set[str], timeout: float = 90) -> str:
+def _left(site, owners: set[str]) -> str:
     """What of these owners is still there, once it had time to go; "" if nothing is."""
-    mine, end = {namespace(owner) for owner in owners}, time.monotonic() + timeout
+    mine, end = {namespace(owner) for owner in owners}, time.monotonic() + GONE_SECONDS
     while True:
         spaces = [f"namespace {where}" for where in sorted(mine) if site.cluster.get("Namespace", where)]
         volumes = [f"volume {v['metadata']['name']}" for v in site.cluster.list("PersistentVolume")

@@ -41,7 +41,7 @@ def memory_by_workspace(used: pd.DataFrame, name: str, note: str = "") -> Drawin
         ax.bar(places + shift, used[column], width=0.38, color=colour, hatch=hatch, edgecolor="white", linewidth=0, label=label)
     ax.plot(places, used["request_mib"], color=RED, marker="_", markersize=16, markeredgewidth=2, linestyle="", label="requested")
     ax.set_xticks(places, used["workspace"], rotation=45 if len(used) > 6 else 0, ha="right" if len(used) > 6 else "center")
-    ax.set(ylabel="memory (MiB)", ylim=(0, max(used[["idle_mib", "active_mib", "request_mib"]].max()) * 1.15))
+    ax.set(ylabel="memory (MiB)", ylim=(0, used[["idle_mib", "active_mib", "request_mib"]].max().max() * 1.15))
     ax.grid(False, axis="x")
     ax.set_title("Memory of each workspace", loc="left")
     legend(ax)
