@@ -29,6 +29,7 @@ BUILD = 'cd "$1" && printf "FROM %s\\nRUN echo built >/built\\nCMD cat /built\\n
 UP = 'cd "$1" && docker compose -p sample up -d --build --quiet-pull 2>&1'
 #: The database takes some seconds to be made; asked again until the page answers, at most so often.
 PAGE = 'for i in $(seq 60); do curl -fsS -m 5 "http://127.0.0.1:$1/" 2>/dev/null && exit 0; sleep 1; done; curl -sS -m 5 "http://127.0.0.1:$1/"; exit 1'
+END = "kill -TERM 1"
 DOWN = 'cd "$1" && docker compose -p sample down -v --rmi local 2>&1; rm -rf "$1"; docker rmi runbook/built runbook/try >/dev/null 2>&1; exit 0'
 WITHIN = """docker -H unix://$DOCKER_SOCKET run -di --rm --name runbook-within runbook/try /bin/sh -c 'read x' >/dev/null &&
 pid=$(docker -H unix://$DOCKER_SOCKET inspect -f '{{.State.Pid}}' runbook-within) && cat /proc/self/cgroup && echo -- && cat /proc/$pid/cgroup
@@ -108,7 +109,7 @@ def kept(site, workspace: Workspace) -> tuple:
     before = _user(site, workspace, "docker images --no-trunc -q")
     where, pod = namespace(workspace.owner), f"{workspace.name}-0"
     count = _restarts(site, where, pod)
-    ended = _daemon(site, workspace, "kill -TERM 1")
+    ended = _daemon(site, workspace, END)
     if ended.replayed:  # nothing was ended: nothing starts again
         return "images kept", True, "", ended.replayed
     try:
