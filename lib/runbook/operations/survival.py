@@ -219,10 +219,10 @@ def _restart_kubelet(site, proof, wanted: Storage) -> dict:
         return {"why": "storage.restart_kubelet is false"}
     if site.host.unit("k3s").get("ActiveState") != "active":
         return {"why": "no k3s unit runs on this host"}
-    before = _uid(site)
+    before, rows = _uid(site), sql(site, "SELECT * FROM proof ORDER BY id").stdout
     site.host.run(["systemctl", "restart", "k3s"], root=True, timeout=180)
     _answers(site)
-    return {"why": "" if _uid(site) == before else "the pod was replaced"}
+    return {"why": "" if _uid(site) == before else "the pod was replaced", "wanted": rows}
 
 
 def _answers(site) -> None:
