@@ -95,7 +95,7 @@ def delete(site, name: str, owner: str, *, keep_data: bool = False) -> Plan:
     # Finished pods hold a claim as running ones do, so the Jobs of its backups go first.
     jobs = [(kind, o) for kind in ("CronJob", "Job") for o in site.cluster.list(kind, where, selector=f"{BACKUP_SELECTOR},{WORKSPACE}={name}")]
     changes = [release, *(_delete(site, kind, o["metadata"]["name"], where) for kind, o in jobs),
-               *(_delete(site, "PersistentVolumeClaim", c["metadata"]["name"], where) for c in claims)]
+               *(_delete(site, "PersistentVolumeClaim", c["metadata"]["name"], where, _fate(site, c)) for c in claims)]
     if site.cluster.get("Secret", name, where):
         changes.append(_delete(site, "Secret", name, where))
     if any(changes) and not _others(site, where, {name}):
@@ -263,12 +263,19 @@ def _scale(site, name: str, owner: str, replicas: int, timeout: int = 300) -> Pl
                            undo=f"runbook workspace {'stop' if replicas else 'start'} {name} --owner {owner}")])
 
 
-def _delete(site, kind: str, name: str, where: str) -> Change:
+def _fate(site, claim: dict) -> str:
+    """What becomes of a claim's data when it is deleted."""
+    volume = site.cluster.get("PersistentVolume", claim["spec"].get("volumeName") or "none")
+    keeps = volume and volume["spec"].get("persistentVolumeReclaimPolicy") == "Retain"
+    return f"its data stay on {claim['spec']['volumeName']}: step 03 gives them back or deletes them" if keeps else "its data are lost"
+
+
+def _delete(site, kind: str, name: str, where: str, note: str = "") -> Change:
     def perform():
         site.cluster.delete(kind, name, where)
         site.cluster.wait(kind, name, where, until=lambda obj: obj is None, timeout=120, what=f"{kind} {name} to be gone")
 
-    return Change("delete", kind, f"{where}/{name}" if where else name, perform, note="its data are lost" if kind == "PersistentVolumeClaim" else "")
+    return Change("delete", kind, f"{where}/{name}" if where else name, perform, note=note)
 
 
 def _others(site, where: str, names: set[str]) -> list[dict]:
