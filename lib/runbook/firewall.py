@@ -23,7 +23,7 @@ PRIORITY = -110  #: ten before dstnat
 OWNERS = {
     "kube-proxy": ("KUBE-", "kube-proxy"), "kube-router": ("KUBE-ROUTER", "KUBE-POD-FW", "KUBE-NWPLCY"), "flannel": ("FLANNEL",),
     "Docker": ("DOCKER", "docker-"), "ufw": ("ufw-", "ufw6-"), "firewalld": ("firewalld",), "Tailscale": ("ts-",),
-    "CNI": ("CNI-",), "runbook": (NAME,),
+    "hostPorts": ("CNI-HOSTPORT", "CNI-DN-", "cni_hostport"), "CNI": ("CNI-",), "runbook": (NAME,),
 }
 
 

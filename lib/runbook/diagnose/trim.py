@@ -6,7 +6,7 @@ import datetime as dt
 
 META = {"name": 1, "namespace": 1, "labels": 1, "creationTimestamp": 1, "deletionTimestamp": 1, "ownerReferences": {"kind": 1, "name": 1}}
 CONDITION = {"type": 1, "status": 1, "reason": 1, "message": 1, "lastTransitionTime": 1}
-CONTAINER = {"name": 1, "image": 1, "resources": {"requests": 1, "limits": 1}, "ports": {"containerPort": 1, "name": 1}}
+CONTAINER = {"name": 1, "image": 1, "resources": {"requests": 1, "limits": 1}, "ports": {"containerPort": 1, "hostPort": 1, "name": 1}}
 STATUS = {"name": 1, "ready": 1, "restartCount": 1, "state": 1, "lastState": 1, "image": 1}
 TEMPLATE = {"metadata": {"labels": 1}, "spec": {"containers": CONTAINER}}
 
