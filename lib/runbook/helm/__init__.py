@@ -11,7 +11,7 @@ import yaml
 
 from runbook.cluster import Cluster, title
 from runbook.errors import ClusterError, NotFound, ReleaseFailed
-from runbook.helm.records import TYPE, Release, newest, secret_name
+from runbook.helm.records import LOADER, TYPE, Release, newest, secret_name
 from runbook.plans import Change, Field, diff
 
 MANAGER = "helm"  #: Helm's field manager for server-side apply, the name of its program
@@ -36,7 +36,7 @@ def render(chart: Path, name: str, namespace: str, values: dict) -> list[dict]:
             files = loaded.render(values, name=name, namespace=namespace)
     except helm_python.HelmError as error:
         raise ReleaseFailed(f"release {namespace}/{name}: chart {Path(chart).name}: {error}", do="mend the named value") from None
-    objects = [o for path in sorted(files) if not path.endswith("NOTES.txt") for o in yaml.safe_load_all(files[path]) if o]
+    objects = [o for path in sorted(files) if not path.endswith("NOTES.txt") for o in yaml.load_all(files[path], Loader=LOADER) if o]
     for obj in objects:
         meta = obj["metadata"]
         meta.setdefault("labels", {})["app.kubernetes.io/managed-by"] = "Helm"

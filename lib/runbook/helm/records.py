@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import yaml
 
 TYPE = "helm.sh/release.v1"
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  #: libyaml where the wheel carries it: ten times as fast
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Release:
 
     def objects(self) -> list[dict]:
         """The objects of its manifest."""
-        return [o for o in yaml.safe_load_all(self.manifest) if o]
+        return [o for o in yaml.load_all(self.manifest, Loader=LOADER) if o]
 
 
 def decode(secret: dict) -> Release:
