@@ -290,7 +290,8 @@ kind: Deployment
 metadata: {name: "{{ .Release.Name }}"}
 spec:
   selector: {matchLabels: {app: x}}
-  template: {metadata: {labels: {app: x}}, spec: {containers: [{name: main, image: "{{ .Values.image }}"}]}}
+  template: {metadata: {labels: {app: x}}, spec: {containers: [{name: main, image: "{{ .Values.image }}"}],
+    volumes: [{name: v, persistentVolumeClaim: {claimName: "{{ .Release.Name }}"}}]}}
 """,
 }
 

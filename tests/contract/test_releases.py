@@ -39,7 +39,8 @@ spec:
     metadata: {labels: {app: "{{ .Release.Name }}", app.kubernetes.io/instance: "{{ .Release.Name }}"}}
     spec:
       terminationGracePeriodSeconds: 0
-      containers: [{name: main, image: "{{ .Values.image }}", command: [sleep, "3600"]}]
+      containers: [{name: main, image: "{{ .Values.image }}", command: [sleep, "3600"], volumeMounts: [{name: v, mountPath: /v}]}]
+      volumes: [{name: v, persistentVolumeClaim: {claimName: "{{ .Release.Name }}"}}]
 """,
 }
 BAD = {"image": "registry.invalid/none:1"}

@@ -89,6 +89,9 @@ def _service(obj: dict, live: dict | None) -> None:
     given, before = obj["spec"].get("clusterIP"), at(live, "spec", "clusterIP")
     if before and given and given != before:
         _refuse(obj, "spec.clusterIPs[0]", f"Invalid value: [\"{given}\"]: may not change once set")
+    if not before and given not in (None, "", "None") and not given.startswith("10.43."):
+        _refuse(obj, "spec.clusterIPs", f"Invalid value: [\"{given}\"]: failed to allocate IP {given}: the provided IP ({given}) is not in the valid range. "
+                                        "The range of valid IPs is 10.43.0.0/16")
 
 
 def _storage_class(obj: dict, live: dict | None) -> None:

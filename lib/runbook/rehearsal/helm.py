@@ -75,15 +75,23 @@ class RehearsalRunner:
             self._cluster.delete(kind, meta["name"], meta.get("namespace") or namespace)
 
     def _ready(self, name: str, namespace: str, objects: list[dict]) -> None:
-        """Nothing here gets ready by waiting: what is not ready now fails the release, as a time limit would."""
+        """Nothing here gets ready by waiting: what is not ready now fails the release, as a time limit would.
+
+        Ready is what Helm's watcher takes for it: workloads with all replicas, claims that are bound.
+        """
         for obj in objects:
-            if obj["kind"] not in ("StatefulSet", "Deployment"):
+            kind, own = obj["kind"], obj["metadata"]["name"]
+            if kind not in ("StatefulSet", "Deployment", "PersistentVolumeClaim"):
                 continue
-            live = self._cluster.get(obj["kind"], obj["metadata"]["name"], namespace)
-            wanted, ready = live["spec"]["replicas"], at(live, "status", "readyReplicas", default=0)
-            if ready < wanted:
-                raise ReleaseFailed(f"release {namespace}/{name}: {obj['kind']} {obj['metadata']['name']} is not ready: {ready}/{wanted}",
-                                    do="mend the reason and run the step again", fix="92-workspace-does-not-start")
+            live = self._cluster.get(kind, own, namespace)
+            if kind == "PersistentVolumeClaim":
+                why = "" if at(live, "status", "phase") == "Bound" else f"it is {at(live, 'status', 'phase')}"
+            else:
+                wanted, ready = live["spec"]["replicas"], at(live, "status", "readyReplicas", default=0)
+                why = "" if ready >= wanted else f"{ready}/{wanted}"
+            if why:
+                raise ReleaseFailed(f"release {namespace}/{name}: {kind} {own} is not ready: {why}", do="mend the reason and run the step again",
+                                    fix="92-workspace-does-not-start")
 
     def _record(self, release: Release, records: list[dict]) -> None:
         """Helm's record of a revision; the one that was deployed before is superseded by the one that is."""
