@@ -57,6 +57,13 @@ def _alike(spaces: Workspaces, source: tuple[str, str], target: tuple[str, str])
 def _make(site, spaces: Workspaces, space: Workspace) -> None:
     for change in workspaces.ensure_workspaces(site, spaces, only=(space,)):
         change.perform()
+    # A queued workspace is all right elsewhere; here its first start has to make the database that is restored into.
+    site.cluster.wait("Pod", f"{space.name}-0", namespace(space.owner), until=_ready, timeout=spaces.timeout,
+                      what=f"workspace {space.owner}/{space.name} to have started once")
+
+
+def _ready(pod: dict | None) -> bool:
+    return bool(pod) and any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", []))
 
 
 def _safety(site, wanted: Backup, owner: str, name: str) -> None:
