@@ -35,8 +35,14 @@ def test_a_rule_taken_out_or_added_differs():
     kept = [i for i in items["nftables"] if not (i.get("rule", {}).get("expr", [])[-1:] == [{"drop": None}])]
     assert len(kept) == len(items["nftables"]) - 1
     assert firewall.parse(json.dumps({"nftables": kept})) != firewall.wanted(8800, "100.64.85.0/24")
-    odd = {"rule": {"family": "inet", "table": firewall.NAME, "chain": "guard", "expr": [{"match": {"op": "==", "left": {"ct": {"key": "state"}},
-                                                                                                    "right": ["new"]}}, {"accept": None}]}}
+    odd = {
+        "rule": {
+            "family": "inet",
+            "table": firewall.NAME,
+            "chain": "guard",
+            "expr": [{"match": {"op": "==", "left": {"ct": {"key": "state"}}, "right": ["new"]}}, {"accept": None}],
+        }
+    }
     assert firewall.parse(json.dumps({"nftables": items["nftables"] + [odd]})) != firewall.wanted(8800, "100.64.85.0/24")
 
 
@@ -46,7 +52,15 @@ def test_no_table_is_none(text):
 
 
 def test_whose_rules():
-    assert firewall.owners(RULESET) == {"ufw": 1, "Tailscale": 1, "kube-proxy": 1, "Docker": 1, "firewalld": 1, "others": 1, "runbook": 4}
+    assert firewall.owners(RULESET) == {
+        "ufw": 1,
+        "Tailscale": 1,
+        "kube-proxy": 1,
+        "Docker": 1,
+        "firewalld": 1,
+        "others": 1,
+        "runbook": 4,
+    }
     legacy = firewall.owners_legacy((RECORDED / "iptables-legacy-save.txt").read_text())
     assert legacy["kube-proxy"] == 3 and legacy["kube-router"] >= 2
     assert set(firewall.owners(RULESET)) | set(legacy) <= set(facts.MEANINGS), "each owner has a meaning"
@@ -107,7 +121,9 @@ class Fake:
         return Result(tuple(argv), 0 if out is not None else 1, out or "")
 
 
-ADDRESSES = json.dumps([{"ifname": "wg0", "addr_info": [{"local": "100.64.85.1", "scope": "global"}, {"local": "fe80::1", "scope": "link"}]}])
+ADDRESSES = json.dumps(
+    [{"ifname": "wg0", "addr_info": [{"local": "100.64.85.1", "scope": "global"}, {"local": "fe80::1", "scope": "link"}]}]
+)
 
 
 def site(**host):
@@ -167,7 +183,9 @@ def test_the_listener_cannot_start_without_the_rules_and_never_stays_down():
                  "ExecStart=/usr/local/bin/kubectl --kubeconfig /etc/rancher/k3s/k3s.yaml --namespace default port-forward "
                  "--address 127.0.0.1,100.64.85.1 service/kotsadm 8800:3000"):
         assert line in text.splitlines()
-    assert "CapabilityBoundingSet=CAP_NET_BIND_SERVICE" in console.listener_unit(section("console", {"port": 443}), ["0.0.0.0"], "k")
+    assert "CapabilityBoundingSet=CAP_NET_BIND_SERVICE" in console.listener_unit(
+        section("console", {"port": 443}), ["0.0.0.0"], "k"
+    )
     after = console.rules_unit().splitlines()
     assert {"Before=network-pre.target", "PartOf=nftables.service", "ReloadPropagatedFrom=nftables.service"} <= set(after)
 
@@ -202,7 +220,15 @@ def test_plan_mode_asks_nobody():
     assert not [argv for argv in place.host.ran if "netns" in argv]
 
 
-@pytest.mark.parametrize("code, out, expected", [(0, "200", "HTTP 200"), (0, "404", "HTTP 404"), (7, "", "refused"), (28, "", "no answer"),
-                                                 (127, "", "curl is not installed")])
+@pytest.mark.parametrize(
+    "code, out, expected",
+    [
+        (0, "200", "HTTP 200"),
+        (0, "404", "HTTP 404"),
+        (7, "", "refused"),
+        (28, "", "no answer"),
+        (127, "", "curl is not installed"),
+    ],
+)
 def test_answers_in_words(code, out, expected):
     assert facts.told(Result(("curl",), code, out)) == expected

@@ -1,7 +1,8 @@
 """The table of signals on recorded input: each fires on what it is for, none on a healthy cluster.
 
-tests/recorded/signals: a file a signal, with its source: objects of faults that were made on the lab, or text quoted from a public
-issue or documentation. Each is laid over tests/recorded/healthy.json. tests/recorded/texts.json: error messages, with their sources.
+tests/recorded/signals: a file a signal, with its source: objects of faults that were made on the lab, or text quoted from a
+public issue or documentation. Each is laid over tests/recorded/healthy.json. tests/recorded/texts.json: error messages, with
+their sources.
 """
 
 import dataclasses
@@ -27,7 +28,7 @@ def healthy() -> Snapshot:
 
 
 def over(shot: Snapshot, overlay: dict) -> Snapshot:
-    """A recorded part laid over a snapshot: objects are added, parts of the host replaced, the time moves on to the recording's."""
+    """A recorded part laid over a snapshot: objects are added, parts of the host replaced, the time moves on."""
     for kind, items in overlay.get("objects", {}).items():
         shot.objects[kind] = shot.objects.get(kind, []) + items
     shot.host |= overlay.get("host", {})
@@ -49,8 +50,22 @@ def test_nothing_fires_on_a_healthy_cluster():
 
 def test_the_healthy_snapshot_has_what_the_signals_look_at():
     shot = healthy()
-    for kind in ("Node", "Lease", "Pod", "PersistentVolumeClaim", "PersistentVolume", "Service", "EndpointSlice", "Ingress", "Certificate",
-                 "Deployment", "HorizontalPodAutoscaler", "ResourceQuota", "StorageClass", "IngressClass"):
+    for kind in (
+        "Node",
+        "Lease",
+        "Pod",
+        "PersistentVolumeClaim",
+        "PersistentVolume",
+        "Service",
+        "EndpointSlice",
+        "Ingress",
+        "Certificate",
+        "Deployment",
+        "HorizontalPodAutoscaler",
+        "ResourceQuota",
+        "StorageClass",
+        "IngressClass",
+    ):
         assert shot.of(kind), f"no healthy {kind}: nothing would be shown by silence"
     assert shot.metrics is True and shot.host["disks"] and shot.host["sockets"] and shot.host["cgroup"]
 
@@ -75,8 +90,18 @@ def test_error_messages_are_explained(record):
     assert finding.evidence
 
 
-@pytest.mark.parametrize("text", ["", "AssertionError", "KeyError: 'name'", "refuted: the node has room", "Traceback (most recent call last):\n  File x",
-                                  "successfully pulled image docker.io/library/php:8.2-apache", "release demo: deployed"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "AssertionError",
+        "KeyError: 'name'",
+        "refuted: the node has room",
+        "Traceback (most recent call last):\n  File x",
+        "successfully pulled image docker.io/library/php:8.2-apache",
+        "release demo: deployed",
+    ],
+)
 def test_what_is_not_known_is_not_explained(text):
     assert explain(text) is None
 
@@ -117,7 +142,9 @@ def test_blind_is_said_and_has_its_exit_code():
     assert "not seen: the cluster: no answer" in str(report)
 
 
-@pytest.mark.parametrize("kind", ["StorageClass", "Service", "EndpointSlice", "IngressClass", "Certificate", "Event", "Pod", "Node", "Lease"])
+@pytest.mark.parametrize(
+    "kind", ["StorageClass", "Service", "EndpointSlice", "IngressClass", "Certificate", "Event", "Pod", "Node", "Lease"]
+)
 def test_a_kind_that_may_not_be_read_is_not_taken_for_absent(kind):
     """With rights missing for one kind, nothing else is accused because of it."""
     shot = healthy()
@@ -147,18 +174,30 @@ def test_waiting_for_the_first_pod_is_told_apart():
     assert [(f.signal, f.severity, f.fix) for f in findings] == [("claim-waits-for-pod", NOTICE, "")]
 
 
-@pytest.mark.parametrize("text, fix, do", [
-    ('WaitTimeout: not within 60 s\n  Warning FailedScheduling: 0/1 nodes are available: 1 Insufficient cpu.\nDo this: read the events above\nSee: 90-diagnose.ipynb',
-     "92-workspace-does-not-start", "no node has the room"),
-    ("ClusterError: storageclass.storage.k8s.io \"fast\" not found", "93-storage-stuck", "a claim asks for a StorageClass"),
-    ("WaitFailed: 1 Insufficient cpu\nDo this: wait\nSee: 93-storage-stuck.ipynb", "93-storage-stuck", "wait"),  # a step that knows better keeps its word
-    ("ValueError: no", "", ""),
-])
+@pytest.mark.parametrize(
+    "text, fix, do",
+    [
+        (
+            'WaitTimeout: not within 60 s\n  0/1 nodes are available: 1 Insufficient cpu.\nDo this: read them\nSee: 90-diagnose.ipynb',
+            "92-workspace-does-not-start",
+            "no node has the room",
+        ),
+        ("ClusterError: storageclass.storage.k8s.io \"fast\" not found", "93-storage-stuck", "a claim asks for a StorageClass"),
+        (
+            "WaitFailed: 1 Insufficient cpu\nDo this: wait\nSee: 93-storage-stuck.ipynb",
+            "93-storage-stuck",
+            "wait",
+        ),  # a step that knows better keeps its word
+        ("ValueError: no", "", ""),
+    ],
+)
 def test_a_failed_step_is_told_with_what_mends_it(text, fix, do):
     verdict = judge(executed(error=("X", text)))
     assert verdict.fix == fix and verdict.do.startswith(do)
 
 
 def test_html_escapes_what_it_shows():
-    shot = over(healthy(), {"host": {"clock": {"NTP": "no"}, "journal": 'level=fatal msg="<script>bootstrap data already found"'}})
+    shot = over(
+        healthy(), {"host": {"clock": {"NTP": "no"}, "journal": 'level=fatal msg="<script>bootstrap data already found"'}}
+    )
     assert "<script>" not in evaluate(shot)._repr_html_()

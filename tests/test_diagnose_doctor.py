@@ -19,8 +19,13 @@ from runbook.params import section
 from runbook.plans import apply
 from runbook.secrets import keep_secret
 
-NAMES = {"EndpointSlice": "endpointslices", "Ingress": "ingresses", "StorageClass": "storageclasses", "IngressClass": "ingressclasses",
-         "metrics.k8s.io/v1beta1/NodeMetrics": "nodes.metrics"}
+NAMES = {
+    "EndpointSlice": "endpointslices",
+    "Ingress": "ingresses",
+    "StorageClass": "storageclasses",
+    "IngressClass": "ingressclasses",
+    "metrics.k8s.io/v1beta1/NodeMetrics": "nodes.metrics",
+}
 SECRET = "hunter2-in-clear"
 
 
@@ -91,12 +96,36 @@ def site(api=None, host=None, **more):
 
 def pod(i, ready=False, reason="CrashLoopBackOff", **more):
     state = {"running": {}} if ready else {"waiting": {"reason": reason}}
-    return {"kind": "Pod", "metadata": {"name": f"demo-{i}", "namespace": f"ws-{i}", "creationTimestamp": "2026-01-01T00:00:00Z",
-                                        "annotations": {"note": SECRET}, "managedFields": [{"x": SECRET}], **more.get("metadata", {})},
-            "spec": {"nodeName": "n", "containers": [{"name": "main", "image": "php", "env": [{"name": "DB_PASSWORD", "value": SECRET}]}]},
-            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": str(ready), "lastTransitionTime": "2026-01-01T00:00:00Z"}],
-                       "containerStatuses": [{"name": "main", "ready": ready, "restartCount": 0 if ready else 5, "image": f"php{i}", "state": state,
-                                              "lastState": {} if ready else {"terminated": {"exitCode": 1, "reason": "Error"}}}], **more.get("status", {})}}
+    return {
+        "kind": "Pod",
+        "metadata": {
+            "name": f"demo-{i}",
+            "namespace": f"ws-{i}",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "annotations": {"note": SECRET},
+            "managedFields": [{"x": SECRET}],
+            **more.get("metadata", {}),
+        },
+        "spec": {
+            "nodeName": "n",
+            "containers": [{"name": "main", "image": "php", "env": [{"name": "DB_PASSWORD", "value": SECRET}]}],
+        },
+        "status": {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": str(ready), "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+            "containerStatuses": [
+                {
+                    "name": "main",
+                    "ready": ready,
+                    "restartCount": 0 if ready else 5,
+                    "image": f"php{i}",
+                    "state": state,
+                    "lastState": {} if ready else {"terminated": {"exitCode": 1, "reason": "Error"}},
+                }
+            ],
+            **more.get("status", {}),
+        },
+    }
 
 
 @pytest.mark.parametrize("workspaces", [1, 50, 1000])
@@ -143,13 +172,25 @@ def test_what_the_rehearsal_has_not_recorded_is_not_seen():
 
 def planted() -> tuple:
     known = keep_secret("a-known-secret-value")
-    tls = {"kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": "t", "namespace": "ws-1"}, "data": {"tls.crt": "eA==", "tls.key": "U0VDUkVU"}}
-    event = {"kind": "Event", "metadata": {"namespace": "ws-1"}, "involvedObject": {"kind": "Pod", "name": "demo-1", "namespace": "ws-1"},
-             "reason": "Unhealthy", "message": f"Readiness probe failed: mysql --password={SECRET} refused"}
+    tls = {
+        "kind": "Secret",
+        "type": "kubernetes.io/tls",
+        "metadata": {"name": "t", "namespace": "ws-1"},
+        "data": {"tls.crt": "eA==", "tls.key": "U0VDUkVU"},
+    }
+    event = {
+        "kind": "Event",
+        "metadata": {"namespace": "ws-1"},
+        "involvedObject": {"kind": "Pod", "name": "demo-1", "namespace": "ws-1"},
+        "reason": "Unhealthy",
+        "message": f"Readiness probe failed: mysql --password={SECRET} refused",
+    }
     api = Api({"pods": [pod(1)], "secrets": [tls], "events": [event]})
-    journal = (f"level=fatal msg=\"K10a1b2c3d4e5f60718293a4b5c6d7e8f9::server:{SECRET} encrypted with different token\"\n"
-               f"Authorization: Bearer {SECRET}\ncloning https://alice:{SECRET}@git.example.org/x.git\n{known}\n"
-               "-----BEGIN EC PRIVATE KEY-----\nU0VDUkVU\n-----END EC PRIVATE KEY-----\neyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln\n")
+    journal = (
+        f"level=fatal msg=\"K10a1b2c3d4e5f60718293a4b5c6d7e8f9::server:{SECRET} encrypted with different token\"\n"
+        f"Authorization: Bearer {SECRET}\ncloning https://alice:{SECRET}@git.example.org/x.git\n{known}\n"
+        "-----BEGIN EC PRIVATE KEY-----\nU0VDUkVU\n-----END EC PRIVATE KEY-----\neyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln\n"
+    )
     place = site(api, Machine(prints={"journalctl": journal}))
     return place, (SECRET, known, "U0VDUkVU", "K10a1b2c", "eyJhbGci", "PRIVATE KEY")
 
@@ -160,16 +201,33 @@ def test_planted_secrets_are_not_in_the_bundle(tmp_path):
     report = evaluate(shot)
     with zipfile.ZipFile(bundle.write(tmp_path / "out.zip", shot, report)) as written:
         texts = {name: written.read(name).decode() for name in written.namelist()}
-    assert {"README.txt", "findings.txt", "findings.json", "snapshot.json", "k3s.log", "logs/ws-1_demo-1_main.log"} <= texts.keys()
+    assert {
+        "README.txt",
+        "findings.txt",
+        "findings.json",
+        "snapshot.json",
+        "k3s.log",
+        "logs/ws-1_demo-1_main.log",
+    } <= texts.keys()
     for name, text in texts.items():
         for secret in secrets:
             assert secret not in text, f"{secret} in {name}"
-    assert "crash-loop" in texts["findings.json"] and "encrypted with different token" in texts["k3s.log"], "what helps is still there"
+    assert (
+        "crash-loop" in texts["findings.json"] and "encrypted with different token" in texts["k3s.log"]
+    ), "what helps is still there"
     json.loads(texts["snapshot.json"])
 
 
-@pytest.mark.parametrize("text", ["token CA hash does not match the Cluster CA certificate hash", "secret \"absent\" not found", "password is wrong",
-                                  "pulling image docker.io/library/php:8.2-apache", "lookup registry on 10.43.0.10:53: no such host"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token CA hash does not match the Cluster CA certificate hash",
+        "secret \"absent\" not found",
+        "password is wrong",
+        "pulling image docker.io/library/php:8.2-apache",
+        "lookup registry on 10.43.0.10:53: no such host",
+    ],
+)
 def test_what_is_no_secret_stays(text):
     assert redact(text) == text
 
@@ -232,12 +290,18 @@ def test_a_lone_pod_is_never_deleted():
     evicted = pod(1, status={"phase": "Failed", "reason": "Evicted"})
     assert not mend.workspaces(site(Cruel({"pods": [evicted]})), section("trouble")).plan
     evicted["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "x"}]
-    assert [c.title for c in mend.workspaces(site(Cruel({"pods": [evicted]})), section("trouble")).plan] == ["delete Pod ws-1/demo-1"]
+    assert [c.title for c in mend.workspaces(site(Cruel({"pods": [evicted]})), section("trouble")).plan] == [
+        "delete Pod ws-1/demo-1"
+    ]
 
 
 def claim(name="data"):
-    return {"kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": "ws-1", "creationTimestamp": "2026-01-01T00:00:00Z"},
-            "spec": {"storageClassName": "fast"}, "status": {"phase": "Pending"}}
+    return {
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": "ws-1", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"storageClassName": "fast"},
+        "status": {"phase": "Pending"},
+    }
 
 
 def klass(name, default):
@@ -251,12 +315,17 @@ def test_an_absent_class_is_made_once_as_a_twin_that_retains():
     mending = mend.storage(place, section("trouble"))
     assert [c.title for c in mending.plan] == ["create StorageClass fast"]
     apply(mending.plan, "apply")
-    assert (api.objects["storageclasses"][1]["reclaimPolicy"], api.objects["storageclasses"][1]["provisioner"]) == ("Retain", "rancher.io/local-path")
+    assert (api.objects["storageclasses"][1]["reclaimPolicy"], api.objects["storageclasses"][1]["provisioner"]) == (
+        "Retain",
+        "rancher.io/local-path",
+    )
     assert not mend.storage(place, section("trouble")).plan
 
 
 def test_without_a_default_class_nothing_is_made_up():
-    assert not mend.storage(site(Cruel({"persistentvolumeclaims": [claim()], "storageclasses": [klass("x", False)]})), section("trouble")).plan
+    assert not mend.storage(
+        site(Cruel({"persistentvolumeclaims": [claim()], "storageclasses": [klass("x", False)]})), section("trouble")
+    ).plan
 
 
 def deployment(name, namespace, replicas, labels=None):
@@ -264,8 +333,16 @@ def deployment(name, namespace, replicas, labels=None):
             "spec": {"replicas": replicas, "template": {"metadata": {"labels": labels or {}}}}, "status": {}}
 
 
-@pytest.mark.parametrize("name, namespace, replicas, planned", [
-    ("traefik", "kube-system", 0, 1), ("coredns", "kube-system", 0, 1), ("traefik", "kube-system", 1, 0), ("traefik", "ws-1", 0, 0), ("shop", "kube-system", 0, 0)])
+@pytest.mark.parametrize(
+    "name, namespace, replicas, planned",
+    [
+        ("traefik", "kube-system", 0, 1),
+        ("coredns", "kube-system", 0, 1),
+        ("traefik", "kube-system", 1, 0),
+        ("traefik", "ws-1", 0, 0),
+        ("shop", "kube-system", 0, 0),
+    ],
+)
 def test_what_serves_everybody_is_started(name, namespace, replicas, planned):
     place = site(Cruel({"deployments": [deployment(name, namespace, replicas)]}))
     mending = mend.urls(place, section("trouble"))
@@ -277,11 +354,32 @@ def test_what_serves_everybody_is_started(name, namespace, replicas, planned):
 @pytest.mark.parametrize("start, planned", [(False, 0), (True, 1)])
 def test_a_stopped_workspace_is_started_only_when_told(start, planned):
     labels = {"app": "demo"}
-    api = Cruel({
-        "deployments": [deployment("demo", "ws-1", 0, labels)],
-        "services": [{"kind": "Service", "metadata": {"name": "demo", "namespace": "ws-1"}, "spec": {"selector": labels, "ports": [{"port": 80}]}}],
-        "ingresses": [{"kind": "Ingress", "metadata": {"name": "demo", "namespace": "ws-1"}, "spec": {"rules": [
-            {"host": "demo.ws.example.org", "http": {"paths": [{"backend": {"service": {"name": "demo", "port": {"number": 80}}}}]}}]}}]})
+    api = Cruel(
+        {
+            "deployments": [deployment("demo", "ws-1", 0, labels)],
+            "services": [
+                {
+                    "kind": "Service",
+                    "metadata": {"name": "demo", "namespace": "ws-1"},
+                    "spec": {"selector": labels, "ports": [{"port": 80}]},
+                }
+            ],
+            "ingresses": [
+                {
+                    "kind": "Ingress",
+                    "metadata": {"name": "demo", "namespace": "ws-1"},
+                    "spec": {
+                        "rules": [
+                            {
+                                "host": "demo.ws.example.org",
+                                "http": {"paths": [{"backend": {"service": {"name": "demo", "port": {"number": 80}}}}]},
+                            }
+                        ]
+                    },
+                }
+            ],
+        }
+    )
     mending = mend.urls(site(api), section("trouble", {"start": start}))
     assert len(mending.plan) == planned and [f.signal for f in mending.findings] == ["url-stopped"] * planned
     apply(mending.plan, "apply")

@@ -5,7 +5,8 @@ Why it looks as it does:
 - hook ``prerouting``, before priority -100 (``dstnat``): Kubernetes and Docker rewrite NodePorts, hostPorts and published
   ports there, and a filter on ``input`` never sees these. Priorities: https://wiki.nftables.org, "Netfilter hooks".
 - ``accept`` ends this chain only: ufw, firewalld or Tailscale may still drop a packet; ``drop`` is final.
-- a table of our own, replaced in one transaction (``table``, ``delete table``, ``table`` in one file): nobody else's rule is read or written.
+- a table of our own, replaced in one transaction (``table``, ``delete table``, ``table`` in one file): nobody else's rule is
+  read or written.
 - ``fib daddr type != local accept``: what is only routed through this server, such as pods' traffic, is left alone.
 - loopback is accepted; IPv6 to the port falls through to the drop, unless the allowed network is an IPv6 one.
 """
@@ -49,7 +50,12 @@ def wanted(port: int, allow: str) -> Table:
     """The table that lets only ``allow`` (a network) reach TCP ``port`` of this server."""
     net = network(allow)
     source = ("ip" if net.version == 4 else "ip6") + f" saddr {net if net.prefixlen < net.max_prefixlen else net.network_address}"
-    rules = ('iifname "lo" accept', "fib daddr type != local accept", f"tcp dport {port} {source} counter accept", f"tcp dport {port} counter drop")
+    rules = (
+        'iifname "lo" accept',
+        "fib daddr type != local accept",
+        f"tcp dport {port} {source} counter accept",
+        f"tcp dport {port} counter drop",
+    )
     return Table("prerouting", PRIORITY, "accept", rules)
 
 

@@ -37,11 +37,36 @@ class Fault:
     mend: Callable = field(default=lambda site, ns: None)
 
 
-def workload(ns, kind="StatefulSet", name="demo", image=BUSYBOX, command=SLEEP, resources=SMALL, replicas=1, volumes=None, templates=None, **container):
+def workload(
+    ns,
+    kind="StatefulSet",
+    name="demo",
+    image=BUSYBOX,
+    command=SLEEP,
+    resources=SMALL,
+    replicas=1,
+    volumes=None,
+    templates=None,
+    **container,
+):
     labels = {"app": name}
-    pod = {"metadata": {"labels": labels}, "spec": {"terminationGracePeriodSeconds": 0, "containers": [
-        {"name": container.pop("name_in_pod", "main"), "image": image, "imagePullPolicy": "IfNotPresent", "command": command, "resources": resources,
-         **container}]} | ({"volumes": volumes} if volumes else {})}
+    pod = {
+        "metadata": {"labels": labels},
+        "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "containers": [
+                {
+                    "name": container.pop("name_in_pod", "main"),
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": command,
+                    "resources": resources,
+                    **container,
+                }
+            ],
+        }
+        | ({"volumes": volumes} if volumes else {}),
+    }
     if command is None:
         del pod["spec"]["containers"][0]["command"]
     spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": pod}
@@ -56,7 +81,9 @@ def mount(claim=None, **empty):
 
 
 def claim(ns, name="data", storage_class=None):
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}} | ({"storageClassName": storage_class} if storage_class else {})
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}} | (
+        {"storageClassName": storage_class} if storage_class else {}
+    )
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": ns}, "spec": spec}
 
 
@@ -67,8 +94,16 @@ def service(ns, selector="demo", port=80, target=8080):
 
 def ingress(ns):
     backend = {"service": {"name": "demo", "port": {"number": 80}}}
-    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "demo", "namespace": ns}, "spec": {
-        "rules": [{"host": f"{ns}.ws.example.org", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": "demo", "namespace": ns},
+        "spec": {
+            "rules": [
+                {"host": f"{ns}.ws.example.org", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+            ]
+        },
+    }
 
 
 SERVE = ["sh", "-c", "mkdir -p /tmp/w; echo ok >/tmp/w/index.html; exec httpd -f -p 8080 -h /tmp/w"]
@@ -83,8 +118,16 @@ KILLER = {"name": "killer", "image": BUSYBOX, "command": ["sh", "-c", KILL], "re
 
 def database(ns, killed):
     """A database on a volume, and beside it, if ``killed``, somebody who kills it every four seconds."""
-    made = workload(ns, image=MARIADB, command=None, resources={"requests": {"cpu": "5m", "memory": "64Mi"}}, name_in_pod="mariadb",
-                    env=[{"name": "MARIADB_ALLOW_EMPTY_ROOT_PASSWORD", "value": "1"}], readinessProbe=DATABASE_READY, **mount("data"))
+    made = workload(
+        ns,
+        image=MARIADB,
+        command=None,
+        resources={"requests": {"cpu": "5m", "memory": "64Mi"}},
+        name_in_pod="mariadb",
+        env=[{"name": "MARIADB_ALLOW_EMPTY_ROOT_PASSWORD", "value": "1"}],
+        readinessProbe=DATABASE_READY,
+        **mount("data"),
+    )
     container = made["spec"]["template"]["spec"]["containers"][0]
     container["volumeMounts"][0]["mountPath"] = "/var/lib/mysql"
     if killed:
@@ -101,28 +144,74 @@ def holder(ns):
 
 
 FAULTS = {
-    "image": Fault("image not found", frozenset({"image-not-found"}),
-                   lambda ns: [workload(ns, image="docker.io/library/nobody-made-this:1", imagePullPolicy="Never")],
-                   mended=lambda ns: [workload(ns)], notebook="workspaces"),
-    "port": Fault("port of the server taken", frozenset({"port-taken"}),
-                  lambda ns: [holder(ns), workload(ns, name="demo", ports=[{"containerPort": 8080, "hostPort": TAKEN}])], mend=free_the_port),
-    "full": Fault("full volume", frozenset({"volume-full"}), lambda ns: [workload(ns, command=FILL, **mount(medium="Memory", sizeLimit="1Mi"))],
-                  mended=lambda ns: [workload(ns, command=FILL, **mount(medium="Memory", sizeLimit="8Mi"))], notebook="workspaces"),
-    "class": Fault("missing StorageClass", frozenset({"claim-no-class"}),
-                   lambda ns: [claim(ns, storage_class=f"{ns}-fast"), workload(ns, **mount("data"))], notebook="storage"),
-    "endpoints": Fault("a Service without endpoints", frozenset({"url-no-pod"}),
-                       lambda ns: [workload(ns, command=SERVE, **PORT), service(ns, selector="nobody"), ingress(ns)],
-                       mended=lambda ns: [service(ns)]),
-    "database": Fault("killed database", frozenset({"container-killed"}), lambda ns: [claim(ns), database(ns, killed=True)],
-                      mended=lambda ns: [database(ns, killed=False)], notebook="workspaces", surely=False),
-    "memory": Fault("out of memory", frozenset({"oom-killed"}),
-                    lambda ns: [workload(ns, command=["sh", "-c", "tail /dev/zero"], resources={"limits": {"memory": "16Mi", "cpu": "200m"}})],
-                    mended=lambda ns: [workload(ns)], notebook="workspaces"),
-    "room": Fault("unschedulable", frozenset({"pod-no-room"}), lambda ns: [workload(ns, resources={"requests": {"cpu": "64"}})],
-                  mended=lambda ns: [workload(ns)], notebook="workspaces"),
-    "settings": Fault("a Secret that is not there", frozenset({"config-missing"}),
-                      lambda ns: [workload(ns, envFrom=[{"secretRef": {"name": "settings"}}])],
-                      mended=lambda ns: [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "settings", "namespace": ns}, "stringData": {"A": "b"}}]),
-    "stopped": Fault("a stopped workspace", frozenset({"url-stopped"}),
-                     lambda ns: [workload(ns, command=SERVE, replicas=0, **PORT), service(ns), ingress(ns)], notebook="urls"),
+    "image": Fault(
+        "image not found",
+        frozenset({"image-not-found"}),
+        lambda ns: [workload(ns, image="docker.io/library/nobody-made-this:1", imagePullPolicy="Never")],
+        mended=lambda ns: [workload(ns)],
+        notebook="workspaces",
+    ),
+    "port": Fault(
+        "port of the server taken",
+        frozenset({"port-taken"}),
+        lambda ns: [holder(ns), workload(ns, name="demo", ports=[{"containerPort": 8080, "hostPort": TAKEN}])],
+        mend=free_the_port,
+    ),
+    "full": Fault(
+        "full volume",
+        frozenset({"volume-full"}),
+        lambda ns: [workload(ns, command=FILL, **mount(medium="Memory", sizeLimit="1Mi"))],
+        mended=lambda ns: [workload(ns, command=FILL, **mount(medium="Memory", sizeLimit="8Mi"))],
+        notebook="workspaces",
+    ),
+    "class": Fault(
+        "missing StorageClass",
+        frozenset({"claim-no-class"}),
+        lambda ns: [claim(ns, storage_class=f"{ns}-fast"), workload(ns, **mount("data"))],
+        notebook="storage",
+    ),
+    "endpoints": Fault(
+        "a Service without endpoints",
+        frozenset({"url-no-pod"}),
+        lambda ns: [workload(ns, command=SERVE, **PORT), service(ns, selector="nobody"), ingress(ns)],
+        mended=lambda ns: [service(ns)],
+    ),
+    "database": Fault(
+        "killed database",
+        frozenset({"container-killed"}),
+        lambda ns: [claim(ns), database(ns, killed=True)],
+        mended=lambda ns: [database(ns, killed=False)],
+        notebook="workspaces",
+        surely=False,
+    ),
+    "memory": Fault(
+        "out of memory",
+        frozenset({"oom-killed"}),
+        lambda ns: [
+            workload(ns, command=["sh", "-c", "tail /dev/zero"], resources={"limits": {"memory": "16Mi", "cpu": "200m"}})
+        ],
+        mended=lambda ns: [workload(ns)],
+        notebook="workspaces",
+    ),
+    "room": Fault(
+        "unschedulable",
+        frozenset({"pod-no-room"}),
+        lambda ns: [workload(ns, resources={"requests": {"cpu": "64"}})],
+        mended=lambda ns: [workload(ns)],
+        notebook="workspaces",
+    ),
+    "settings": Fault(
+        "a Secret that is not there",
+        frozenset({"config-missing"}),
+        lambda ns: [workload(ns, envFrom=[{"secretRef": {"name": "settings"}}])],
+        mended=lambda ns: [
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "settings", "namespace": ns}, "stringData": {"A": "b"}}
+        ],
+    ),
+    "stopped": Fault(
+        "a stopped workspace",
+        frozenset({"url-stopped"}),
+        lambda ns: [workload(ns, command=SERVE, replicas=0, **PORT), service(ns), ingress(ns)],
+        notebook="urls",
+    ),
 }

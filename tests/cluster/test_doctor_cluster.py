@@ -12,7 +12,7 @@ import runbook
 from runbook.cli import app
 from runbook.diagnose import connect, evaluate, take
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 NAME = f"fault-{os.getpid()}-doctor"
 
 
@@ -48,19 +48,42 @@ def reader(config):
     objects = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}},
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
-        {"apiVersion": "v1", "kind": "Secret", "metadata": meta | {"annotations": {"kubernetes.io/service-account.name": NAME}},
-         "type": "kubernetes.io/service-account-token"},
-        rbac | {"kind": "ClusterRole", "metadata": {"name": NAME}, "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]},
-        rbac | {"kind": "ClusterRoleBinding", "metadata": {"name": NAME}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": NAME},
-                "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAME}]},
-        {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"containers": [{"name": "main", "image": "Not/An Image"}]}},
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": meta | {"annotations": {"kubernetes.io/service-account.name": NAME}},
+            "type": "kubernetes.io/service-account-token",
+        },
+        rbac
+        | {
+            "kind": "ClusterRole",
+            "metadata": {"name": NAME},
+            "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}],
+        },
+        rbac
+        | {
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": NAME},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": NAME},
+            "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAME}],
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": meta,
+            "spec": {"containers": [{"name": "main", "image": "Not/An Image"}]},
+        },
     ]
     for obj in objects:
         cluster.apply(obj)
-    secret = cluster.wait("Secret", NAME, NAME, until=lambda s: bool((s or {}).get("data", {}).get("token")), timeout=30, what="its token")
+    secret = cluster.wait(
+        "Secret", NAME, NAME, until=lambda s: bool((s or {}).get("data", {}).get("token")), timeout=30, what="its token"
+    )
     cluster.wait("Pod", NAME, NAME, timeout=60, what="its image's name to be refused",
                  until=lambda p: "InvalidImageName" in str((p or {}).get("status", {}).get("containerStatuses")))
-    config["users"] = [{"name": u["name"], "user": {"token": base64.b64decode(secret["data"]["token"]).decode()}} for u in config["users"]]
+    config["users"] = [
+        {"name": u["name"], "user": {"token": base64.b64decode(secret["data"]["token"]).decode()}} for u in config["users"]
+    ]
     yield config
     cluster.delete("Namespace", NAME)
     for kind in ("ClusterRole", "ClusterRoleBinding"):
@@ -76,7 +99,10 @@ def test_a_user_who_may_read_pods_alone(tmp_path, reader):
     assert sum("not allowed" in b for b in report.blind) >= 15 and not shot.saw("Secret")
     token = reader["users"][0]["user"]["token"]
     bundle = tmp_path / "out.zip"
-    done = CliRunner().invoke(app, ["doctor", "-p", "name=reader", "-p", "target=local", "-p", f"kubeconfig={path}", "-n", NAME, "--bundle", str(bundle)])
+    done = CliRunner().invoke(
+        app,
+        ["doctor", "-p", "name=reader", "-p", "target=local", "-p", f"kubeconfig={path}", "-n", NAME, "--bundle", str(bundle)],
+    )
     assert done.exit_code == 2 and "this is no image's name" in done.stdout
     with zipfile.ZipFile(bundle) as written_files:
         assert not any(token.encode() in written_files.read(n) for n in written_files.namelist())

@@ -12,7 +12,7 @@ from runbook import section
 from runbook.diagnose import diagnose, mend
 from runbook.plans import apply
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 TAG = f"fault-{os.getpid()}"
 
 
@@ -42,7 +42,11 @@ def site():
         for obj in fault.make(namespace(key)):
             kubectl_apply(place, [obj])
             if obj["metadata"]["name"] == "holder":  # the other one comes too late for the port
-                until(lambda n=namespace(key): (place.cluster.get("Deployment", "holder", n) or {})["status"].get("readyReplicas"), 60, 0.5)
+                until(
+                    lambda n=namespace(key): (place.cluster.get("Deployment", "holder", n) or {})["status"].get("readyReplicas"),
+                    60,
+                    0.5,
+                )
     yield place
     for key in FAULTS:
         place.cluster.delete("Namespace", namespace(key))
@@ -73,8 +77,16 @@ def test_is_mended_and_proven(site, key):
         apply(mending.plan, "apply")
         assert mend.left(site, trouble, mending) == ()
     kind, name = fault.proof
-    site.cluster.wait(kind, name, ns, until=lambda o: o["status"].get("readyReplicas") == 1 and o["status"].get("updatedReplicas") == 1
-                      and o["status"].get("currentRevision") == o["status"].get("updateRevision"), timeout=150, what=f"{fault.name} to be mended")
+    site.cluster.wait(
+        kind,
+        name,
+        ns,
+        until=lambda o: o["status"].get("readyReplicas") == 1
+        and o["status"].get("updatedReplicas") == 1
+        and o["status"].get("currentRevision") == o["status"].get("updateRevision"),
+        timeout=150,
+        what=f"{fault.name} to be mended",
+    )
     until(lambda: not found(site, key), 60)
     assert found(site, key) == frozenset()
     if fault.notebook:

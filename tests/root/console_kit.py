@@ -80,13 +80,37 @@ class Network:
     def get(self, client: str, address: str, port: int) -> str:
         """What a client gets: ``HTTP 200``, ``refused`` (a reset) or ``no answer`` (dropped)."""
         where = f"[{address}]" if ":" in address else address
-        done = subprocess.run(["ip", "netns", "exec", client, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "1",
-                               f"http://{where}:{port}/"], capture_output=True, text=True, timeout=20)
-        return f"HTTP {done.stdout}" if done.returncode == 0 else {7: "refused", 28: "no answer"}.get(done.returncode, str(done.returncode))
+        done = subprocess.run(
+            [
+                "ip",
+                "netns",
+                "exec",
+                client,
+                "curl",
+                "-s",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code}",
+                "--max-time",
+                "1",
+                f"http://{where}:{port}/",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+        return (
+            f"HTTP {done.stdout}"
+            if done.returncode == 0
+            else {7: "refused", 28: "no answer"}.get(done.returncode, str(done.returncode))
+        )
 
     def listen(self, address: str, port: int) -> subprocess.Popen:
         """A server of somebody else's, in the server's namespace."""
-        process = subprocess.Popen(["ip", "netns", "exec", self.server, sys.executable, "-c", LISTENER, "--address", address, f"{port}:1"])
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", self.server, sys.executable, "-c", LISTENER, "--address", address, f"{port}:1"]
+        )
         self.wait(port)
         return process
 

@@ -58,7 +58,12 @@ def _through(place) -> str:
     return network.get(network.outside, SERVER_IN, PORT)
 
 
-OPEN_TO_ONE_NETWORK = {"inside": "HTTP 200", "outside": "no answer", "outside, at the inner address": "no answer", "loopback": "HTTP 200"}
+OPEN_TO_ONE_NETWORK = {
+    "inside": "HTTP 200",
+    "outside": "no answer",
+    "outside, at the inner address": "no answer",
+    "loopback": "HTTP 200",
+}
 
 
 def test_console_opened_to_one_network_and_back(place):
@@ -70,7 +75,12 @@ def test_console_opened_to_one_network_and_back(place):
     # The problem as the user met it: a listener on 127.0.0.1 alone.
     stuck = network.listen("127.0.0.1", PORT)
     assert list(facts.listeners(site, PORT)["reach"]) == ["this server only"]
-    assert seen(place) == {"inside": "refused", "outside": "refused", "outside, at the inner address": "refused", "loopback": "HTTP 200"}
+    assert seen(place) == {
+        "inside": "refused",
+        "outside": "refused",
+        "outside, at the inner address": "refused",
+        "loopback": "HTTP 200",
+    }
     stuck.kill()
     network.wait(PORT, there=False)
 
@@ -93,7 +103,9 @@ def test_console_opened_to_one_network_and_back(place):
 
     # After somebody flushed all rules: a new run puts ours back, in one go.
     sh("ip", "netns", "exec", network.server, "nft", "flush", "ruleset")
-    assert seen(place)["outside, at the inner address"] == "HTTP 200", "without the rules it stands open: the rules are what holds it"
+    assert (
+        seen(place)["outside, at the inner address"] == "HTTP 200"
+    ), "without the rules it stands open: the rules are what holds it"
     subprocess.run(["ip", "netns", "exec", network.server, "nft", "-f", "-"], input=OTHERS, text=True, check=True)
     assert [c.name for c in console.ensure_console(site, wanted)] == ["systemctl restart runbook-console-rules.service"]
     apply(console.ensure_console(site, wanted), "apply")
@@ -127,7 +139,7 @@ def test_every_address_when_the_server_has_none_in_the_network(place):
 
 
 def test_a_port_that_is_rewritten_before_input_is_covered(place):
-    """NodePort and ServiceLB: DNAT in prerouting at -100. A rule on input, the usual one, does not see the packet's port any more."""
+    """NodePort and ServiceLB: DNAT in prerouting at -100. The usual rule, on input, does not see the port any more."""
     network = place.network
     backend = network.listen("0.0.0.0", 3000)
     nat = f"""
@@ -199,7 +211,9 @@ def test_as_client_asks_with_real_packets_and_leaves_nothing(place):
 
 def traces(network) -> tuple[str, ...]:
     """Addresses, routes and links of the server, and the machine's namespaces."""
-    return tuple(sh("ip", "-n", network.server, *words) for words in (["-4", "-br", "address"], ["route"], ["-br", "link"])) + (sh("ip", "netns"),)
+    return tuple(sh("ip", "-n", network.server, *words) for words in (["-4", "-br", "address"], ["route"], ["-br", "link"])) + (
+        sh("ip", "netns"),
+    )
 
 
 def test_systemd_takes_both_units(tmp_path, place):
@@ -208,11 +222,16 @@ def test_systemd_takes_both_units(tmp_path, place):
     for path, text in files.items():
         if path.endswith(".service"):
             (tmp_path / path.rsplit("/", 1)[1]).write_text(text)
-    done = subprocess.run(["systemd-analyze", "verify", str(tmp_path / LISTENER_UNIT)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(tmp_path / LISTENER_UNIT)], capture_output=True, text=True, timeout=60
+    )
     assert (done.returncode, done.stderr) == (0, "")
     broken = files[f"/etc/systemd/system/{LISTENER_UNIT}"].replace("Restart=always", "Restart=forever")
     (tmp_path / LISTENER_UNIT).write_text(broken)
-    assert "forever" in subprocess.run(["systemd-analyze", "verify", str(tmp_path / LISTENER_UNIT)], capture_output=True, text=True).stderr
+    assert (
+        "forever"
+        in subprocess.run(["systemd-analyze", "verify", str(tmp_path / LISTENER_UNIT)], capture_output=True, text=True).stderr
+    )
 
 
 @pytest.mark.cluster
@@ -225,8 +244,14 @@ def test_with_kubectl_and_a_real_cluster(tmp_path):
     wanted = section("console", {"namespace": name, "port": port, "listen": address, "probe": "100.64.85.77"})
     apply(ensure_objects(site.cluster, console_objects(name)), "apply")
     try:
-        site.cluster.wait("Deployment", "kotsadm", name, until=lambda d: (d or {}).get("status", {}).get("readyReplicas") == 1, timeout=120,
-                          what="the console's pod to be ready")
+        site.cluster.wait(
+            "Deployment",
+            "kotsadm",
+            name,
+            until=lambda d: (d or {}).get("status", {}).get("readyReplicas") == 1,
+            timeout=120,
+            what="the console's pod to be ready",
+        )
         before = firewall.foreign(facts.ruleset(site))
         apply(console.ensure_console(site, wanted), "apply")
         assert set(facts.listening(site, port)["address"]) == {"127.0.0.1", address}
@@ -237,8 +262,16 @@ def test_with_kubectl_and_a_real_cluster(tmp_path):
 
         pod = site.cluster.list("Pod", name)[0]["metadata"]["name"]
         site.cluster.delete("Pod", pod, name)
-        site.cluster.wait("Deployment", "kotsadm", name, timeout=120, what="another pod", until=lambda d: d["status"].get("readyReplicas") == 1
-                          and pod not in [p["metadata"]["name"] for p in site.cluster.list("Pod", name) if not p["metadata"].get("deletionTimestamp")])
+        site.cluster.wait(
+            "Deployment",
+            "kotsadm",
+            name,
+            timeout=120,
+            what="another pod",
+            until=lambda d: d["status"].get("readyReplicas") == 1
+            and pod
+            not in [p["metadata"]["name"] for p in site.cluster.list("Pod", name) if not p["metadata"].get("deletionTimestamp")],
+        )
         asked = [facts.told(facts.answer(site, "127.0.0.1", port))]
         while asked[-1] != "HTTP 200" and len(asked) < 30:
             threading.Event().wait(0.5)
@@ -262,7 +295,18 @@ def console_objects(namespace: str) -> list[dict]:
         {"name": "kotsadm", "image": "docker.io/library/busybox:1.36", "imagePullPolicy": "IfNotPresent", "command": command,
          "readinessProbe": {"httpGet": {"path": "/", "port": 3000}, "periodSeconds": 1}}]}}
     meta = {"name": "kotsadm", "namespace": namespace}
-    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
-            {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta,
-             "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": pod}},
-            {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"selector": labels, "ports": [{"port": 3000, "protocol": "TCP"}]}}]
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": meta,
+            "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": pod},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": meta,
+            "spec": {"selector": labels, "ports": [{"port": 3000, "protocol": "TCP"}]},
+        },
+    ]

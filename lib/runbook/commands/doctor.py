@@ -9,9 +9,15 @@ from runbook.cli_options import Assigned, Params, site_parameters
 
 
 def doctor(
-    params: Params = None, assigned: Assigned = None,
-    namespace: Annotated[list[str] | None, typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Only this one; may be repeated.")] = None,
-    bundle: Annotated[Path | None, typer.Option("--bundle", metavar="OUT.zip", help="Write what was seen, without secrets, to send it to somebody.")] = None,
+    params: Params = None,
+    assigned: Assigned = None,
+    namespace: Annotated[
+        list[str] | None, typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Only this one; may be repeated.")
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", metavar="OUT.zip", help="Write what was seen, without secrets, to send it to somebody."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ):
     """Look for every known failure of the server and its cluster. Changes nothing.

@@ -12,7 +12,8 @@ from runbook.errors import HostError
 README = """What `runbook doctor` saw on {taken}.
 
 findings.txt, findings.json   what was found, and what could not be seen
-snapshot.json                 objects without environment, annotations and contents of Secrets; the server's disks, limits, listeners, certificates' dates
+snapshot.json                 objects without environment, annotations and contents of Secrets;
+                              the server's disks, limits, listeners, certificates' dates
 logs/                         last lines of containers that ended badly
 k3s.log                       last lines of k3s
 

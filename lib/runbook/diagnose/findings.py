@@ -67,7 +67,9 @@ class Finding:
     def __str__(self) -> str:
         lines = [f"{self.severity}: {self.what}: {self.where}" + (f" (since {self.since})" if self.since else "")]
         lines += [f"  seen: {self.evidence}"] if self.evidence else []
-        return "\n".join([*lines, f"  means: {self.meaning}", f"  do: {self.do}"] + ([f"  see: {self.fix}.ipynb"] if self.fix else []))
+        return "\n".join(
+            [*lines, f"  means: {self.meaning}", f"  do: {self.do}"] + ([f"  see: {self.fix}.ipynb"] if self.fix else [])
+        )
 
 
 def first_match(cases: Iterable[Case], text: str) -> Case | None:
@@ -95,17 +97,24 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """For automation: 2 with a critical finding, 1 with a warning, 3 when nothing was found but something could not be seen, else 0."""
+        """For automation: 2 critical, 1 a warning, 3 nothing found but not everything could be seen, 0 nothing."""
         severities = {f.severity for f in self.findings}
         return 2 if CRITICAL in severities else 1 if WARNING in severities else 3 if self.blind else 0
 
     def of(self, *signals: str, namespace: str = "") -> tuple[Finding, ...]:
         """The findings of these signals; of one namespace if it is given."""
-        return tuple(f for f in self.findings if f.signal in signals and (not namespace or f.where.split(" ")[-1].startswith(f"{namespace}/")))
+        return tuple(
+            f
+            for f in self.findings
+            if f.signal in signals and (not namespace or f.where.split(" ")[-1].startswith(f"{namespace}/"))
+        )
 
     def table(self) -> pd.DataFrame:
         """Columns: severity, what, where, since, evidence, meaning, do, fix; the same trouble in many places is one row."""
-        rows = [{c: getattr(f, c) for c in COLUMNS} | {"where": f.where + (f" and {n - 1} more" if n > 1 else "")} for f, n in self.grouped()]
+        rows = [
+            {c: getattr(f, c) for c in COLUMNS} | {"where": f.where + (f" and {n - 1} more" if n > 1 else "")}
+            for f, n in self.grouped()
+        ]
         return pd.DataFrame(rows, columns=COLUMNS)
 
     def grouped(self) -> Iterator[tuple[Finding, int]]:
@@ -135,9 +144,13 @@ class Report:
             link = f' · <a href="{f.fix}.ipynb">{f.fix}</a>' if f.fix else ""
             more = f" <i>and {n - 1} more</i>" if n > 1 else ""
             parts.append(
-                f'<div style="border-left:4px solid {COLOURS[f.severity]};padding:.2em .6em;margin:.4em 0"><b style="color:{COLOURS[f.severity]}">'
-                f"{f.severity}</b>: {escape(f.what)}: <b>{escape(f.where)}</b>{more} <small>{escape(f.since)}</small><br>{escape(f.meaning)}<br>"
-                f"<b>Do:</b> {escape(f.do)}{link}" + (f"<br><small><code>{escape(f.evidence)}</code></small>" if f.evidence else "") + "</div>")
+                f'<div style="border-left:4px solid {COLOURS[f.severity]};padding:.2em .6em;margin:.4em 0">'
+                f'<b style="color:{COLOURS[f.severity]}">{f.severity}</b>: {escape(f.what)}: <b>{escape(f.where)}</b>{more} '
+                f"<small>{escape(f.since)}</small><br>{escape(f.meaning)}<br>"
+                f"<b>Do:</b> {escape(f.do)}{link}"
+                + (f"<br><small><code>{escape(f.evidence)}</code></small>" if f.evidence else "")
+                + "</div>"
+            )
         if not parts:
             parts = [f"<p>Nothing found. Looked at: {escape('; '.join(self.looked_at))}.</p>"]
         parts += [f"<p><b>not seen:</b> {escape(b)}</p>" for b in self.blind]
@@ -152,5 +165,7 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def cases_table(cases: Iterable[Case], notebook: str = "") -> pd.DataFrame:
     """What is known: columns signal, severity, what, do; of one notebook if it is given."""
-    rows = [{"signal": c.name, "severity": c.severity, "what": c.what, "do": c.do} for c in cases if not notebook or c.fix == notebook]
+    rows = [
+        {"signal": c.name, "severity": c.severity, "what": c.what, "do": c.do} for c in cases if not notebook or c.fix == notebook
+    ]
     return pd.DataFrame(rows, columns=["signal", "severity", "what", "do"])

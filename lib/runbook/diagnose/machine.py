@@ -15,15 +15,28 @@ from runbook.facts import console as console_facts
 
 JOURNAL_LINES = 300
 SYSCTL = ("fs.inotify.max_user_instances", "fs.inotify.max_user_watches", "net.ipv4.ip_forward")
-CERTIFICATES = tuple(f"/var/lib/rancher/k3s/server/tls/{n}.crt" for n in ("server-ca", "client-ca", "serving-kube-apiserver", "client-admin"))
+CERTIFICATES = tuple(
+    f"/var/lib/rancher/k3s/server/tls/{n}.crt" for n in ("server-ca", "client-ca", "serving-kube-apiserver", "client-admin")
+)
 UNITS = ("k3s.service", "k3s-agent.service", "firewalld.service", "ufw.service")
 IGNORED = ("tmpfs", "devtmpfs", "squashfs", "overlay", "efivarfs", "iso9660")
 
 
 def look(site, shot, console) -> None:
     """Fill ``shot.host``."""
-    parts = {"disks": disks, "inodes": inodes, "sysctl": sysctl, "files": files, "sockets": sockets, "units": units, "journal": journal,
-             "filters": filters, "certificates": certificates, "clock": clock, "cgroup": cgroup}
+    parts = {
+        "disks": disks,
+        "inodes": inodes,
+        "sysctl": sysctl,
+        "files": files,
+        "sockets": sockets,
+        "units": units,
+        "journal": journal,
+        "filters": filters,
+        "certificates": certificates,
+        "clock": clock,
+        "cgroup": cgroup,
+    }
     for name, read in parts.items():
         try:
             shot.host[name] = read(site)
@@ -79,8 +92,11 @@ def units(site) -> dict[str, dict]:
 
 def journal(site) -> str:
     """The last lines of k3s."""
-    result = site.host.run(["journalctl", "--unit=k3s", "--unit=k3s-agent", "--output=cat", "--no-pager", f"--lines={JOURNAL_LINES}"],
-                           check=False, timeout=30)
+    result = site.host.run(
+        ["journalctl", "--unit=k3s", "--unit=k3s-agent", "--output=cat", "--no-pager", f"--lines={JOURNAL_LINES}"],
+        check=False,
+        timeout=30,
+    )
     return "" if not result.ok or result.stdout.startswith("-- No entries") else result.stdout
 
 

@@ -33,37 +33,61 @@ def workspaces(site, wanted) -> Mending:
     """92: pods that stand in the way of better ones.
 
     - A StatefulSet waits for a broken pod of its older revision for ever, also when its template has been mended:
-      https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback. That pod is deleted; its volumes stay.
+      https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback.
+      That pod is deleted; its volumes stay.
     - Evicted pods are leftovers; their workload has made another one.
     """
     shot = _shot(site, wanted)
     found = evaluate(shot)
-    newest = {(s["metadata"]["namespace"], s["metadata"]["name"]): s["status"].get("updateRevision") for s in shot.of("StatefulSet")}
+    newest = {
+        (s["metadata"]["namespace"], s["metadata"]["name"]): s["status"].get("updateRevision") for s in shot.of("StatefulSet")
+    }
     pairs = []
     for pod in shot.of("Pod"):
         owner = next(iter(pod["metadata"].get("ownerReferences") or []), {})
         revision = (pod["metadata"].get("labels") or {}).get("controller-revision-hash")
         update = newest.get((pod["metadata"]["namespace"], owner.get("name"))) if owner.get("kind") == "StatefulSet" else None
-        stuck = update and revision != update and condition(pod, "Ready").get("status") != "True" and not pod["metadata"].get("deletionTimestamp")
-        left = owner.get("kind") in ("StatefulSet", "ReplicaSet") and pod["status"].get("phase") == "Failed" and pod["status"].get("reason") == "Evicted"
+        stuck = (
+            update
+            and revision != update
+            and condition(pod, "Ready").get("status") != "True"
+            and not pod["metadata"].get("deletionTimestamp")
+        )
+        left = (
+            owner.get("kind") in ("StatefulSet", "ReplicaSet")
+            and pod["status"].get("phase") == "Failed"
+            and pod["status"].get("reason") == "Evicted"
+        )
         if stuck or left:
-            why = "of the revision before; a mended one takes its place, its volumes stay" if stuck else "evicted; another one has taken its place"
+            why = (
+                "of the revision before; a mended one takes its place, its volumes stay"
+                if stuck
+                else "evicted; another one has taken its place"
+            )
             finding = next((f for f in found if f.where.split(" (")[0] == where(pod)), None)
             pairs.append((finding, _delete(site, pod, why)))
     return _pairs_to_mending(pairs)
 
 
 def storage(site, wanted) -> Mending:
-    """93: a StorageClass that claims ask for and that is not there is made as a twin of the default one; it keeps what is deleted."""
+    """93: a StorageClass that claims ask for in vain is made as a twin of the default one; it keeps what is deleted."""
     shot = _shot(site, wanted)
-    default = next((c for c in shot.of("StorageClass") if (c["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true"), None)
+    default = next(
+        (c for c in shot.of("StorageClass") if (c["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true"), None
+    )
     pairs, made = [], set()
     claims = {where(c): c for c in shot.of("PersistentVolumeClaim")}
     for finding in evaluate(shot):
         if finding.signal == "claim-no-class" and default:
             name = claims[finding.where]["spec"]["storageClassName"]
-            twin = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
-                    "provisioner": default["provisioner"], "volumeBindingMode": default.get("volumeBindingMode", "Immediate"), "reclaimPolicy": "Retain"}
+            twin = {
+                "apiVersion": "storage.k8s.io/v1",
+                "kind": "StorageClass",
+                "metadata": {"name": name},
+                "provisioner": default["provisioner"],
+                "volumeBindingMode": default.get("volumeBindingMode", "Immediate"),
+                "reclaimPolicy": "Retain",
+            }
             pairs.append((finding, ensure_object(site.cluster, twin) if name not in made else None))
             made.add(name)
     return _pairs_to_mending(pairs)
@@ -81,10 +105,18 @@ def urls(site, wanted) -> Mending:
             meta = workload["metadata"]
             serves_all = meta["namespace"] == "kube-system" and meta["name"] in ("traefik", "coredns")
             labels = ((workload["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
-            behind = [f for f in findings if f.signal == "url-stopped" and wanted.start and _selects(shot, f, labels, meta["namespace"])]
+            behind = [
+                f for f in findings if f.signal == "url-stopped" and wanted.start and _selects(shot, f, labels, meta["namespace"])
+            ]
             if serves_all or behind:
-                change = Change("scale", kind, f"{meta['namespace']}/{meta['name']}", _scale(site, kind, meta),
-                                (Field("spec.replicas", 0, 1),), undo=f"kubectl -n {meta['namespace']} scale {kind.lower()} {meta['name']} --replicas 0")
+                change = Change(
+                    "scale",
+                    kind,
+                    f"{meta['namespace']}/{meta['name']}",
+                    _scale(site, kind, meta),
+                    (Field("spec.replicas", 0, 1),),
+                    undo=f"kubectl -n {meta['namespace']} scale {kind.lower()} {meta['name']} --replicas 0",
+                )
                 pairs += [(f, change if i == 0 else None) for i, f in enumerate(behind or [None])]
     return Mending(plan_of(c for _, c in pairs), tuple(f for f, _ in pairs if f))
 
@@ -98,15 +130,23 @@ def _selects(shot: Snapshot, finding: Finding, labels: dict, namespace: str) -> 
     ingress = finding.where.split(" ")[1]
     for i in shot.of("Ingress"):
         if f"{i['metadata']['namespace']}/{i['metadata']['name']}" == ingress and i["metadata"]["namespace"] == namespace:
-            names = {p["backend"]["service"]["name"] for r in i["spec"].get("rules") or [] for p in (r.get("http") or {}).get("paths") or []
-                     if (p.get("backend") or {}).get("service")}
-            return any(s["metadata"]["name"] in names and s["metadata"]["namespace"] == namespace and (s["spec"].get("selector") or {"": ""}).items() <= labels.items()
-                       for s in shot.of("Service"))
+            names = {
+                p["backend"]["service"]["name"]
+                for r in i["spec"].get("rules") or []
+                for p in (r.get("http") or {}).get("paths") or []
+                if (p.get("backend") or {}).get("service")
+            }
+            return any(
+                s["metadata"]["name"] in names
+                and s["metadata"]["namespace"] == namespace
+                and (s["spec"].get("selector") or {"": ""}).items() <= labels.items()
+                for s in shot.of("Service")
+            )
     return False
 
 
 def left(site, wanted, mending: Mending) -> tuple[Finding, ...]:
-    """Those of the mended findings that are still there; waits for them to go, at most ``trouble.seconds``, and not in plan mode."""
+    """Those of the mended findings that are still there; in apply mode they get ``trouble.seconds`` to go."""
     end = time.monotonic() + (wanted.seconds if site.mode == "apply" and not site.host.replayed else 0)
     targets = {(f.signal, f.where) for f in mending.findings}
     while True:
@@ -133,4 +173,10 @@ def _shot(site, wanted) -> Snapshot:
 
 def _delete(site, pod: dict, note: str) -> Change:
     meta = pod["metadata"]
-    return Change("delete", "Pod", f"{meta['namespace']}/{meta['name']}", lambda: site.cluster.delete("Pod", meta["name"], meta["namespace"]), note=note)
+    return Change(
+        "delete",
+        "Pod",
+        f"{meta['namespace']}/{meta['name']}",
+        lambda: site.cluster.delete("Pod", meta["name"], meta["namespace"]),
+        note=note,
+    )

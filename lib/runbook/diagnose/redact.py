@@ -11,8 +11,15 @@ PATTERNS = (
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), MASK),
     (re.compile(r"(://[^/\s:@]+:)[^@\s/]+@"), rf"\1{MASK}@"),
     (re.compile(r"((?:authorization|proxy-authorization)\W{1,4}(?:bearer|basic)\s+)\S+", re.IGNORECASE), rf"\1{MASK}"),
-    (re.compile(r"([\w.-]*(?:passw(?:or)?d|passphrase|secret|token|credential|api[_-]?key|private[_-]?key)[\w.-]*[\"']?\s*[:=]\s*[\"']?)"
-                r"(?!\s|not\b|is\b|of\b)[^\s\"',;]{3,}", re.IGNORECASE), rf"\1{MASK}"),
+    (
+        re.compile(
+            r"([\w.-]*(?:passw(?:or)?d|passphrase|secret|token|credential|api[_-]?key|private[_-]?key)[\w.-]*"
+            r"[\"']?\s*[:=]\s*[\"']?)"
+            r"(?!\s|not\b|is\b|of\b)[^\s\"',;]{3,}",
+            re.IGNORECASE,
+        ),
+        rf"\1{MASK}",
+    ),
     (re.compile(r"(--?(?:password|token|p)[= ])[^\s\"']+"), rf"\1{MASK}"),
 )
 

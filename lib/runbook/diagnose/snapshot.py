@@ -73,7 +73,9 @@ class Snapshot:
             namespace = obj["metadata"].get("namespace") or (obj.get("spec", {}).get("claimRef") or {}).get("namespace", "")
             return not namespace or namespace in (*namespaces, "kube-node-lease")
         objects = {kind: [o for o in items if mine(o)] for kind, items in self.objects.items()}
-        return Snapshot(**{**vars(self), "objects": objects, "logs": {k: v for k, v in self.logs.items() if k.split("/")[0] in namespaces}})
+        return Snapshot(
+            **{**vars(self), "objects": objects, "logs": {k: v for k, v in self.logs.items() if k.split("/")[0] in namespaces}}
+        )
 
     def text(self) -> str:
         """As JSON."""
@@ -132,7 +134,9 @@ def _read(cluster: Cluster, shot: Snapshot, namespaces: tuple[str, ...]) -> Snap
 
 def _worst(shot: Snapshot) -> Iterator[tuple[dict, dict]]:
     """Containers that ended badly, at most :data:`MOST_LOGS`: one of each image and namespace first, databases before others."""
-    ended = [(pod, c) for pod in shot.of("Pod") if pod["status"].get("reason") != "Evicted" for c in statuses(pod) if _ended_badly(c)]
+    ended = [
+        (pod, c) for pod in shot.of("Pod") if pod["status"].get("reason") != "Evicted" for c in statuses(pod) if _ended_badly(c)
+    ]
     seen: dict[tuple, int] = {}
     ranked = []
     for pod, c in ended:

@@ -4,39 +4,113 @@ import base64
 import binascii
 import datetime as dt
 
-META = {"name": 1, "namespace": 1, "labels": 1, "creationTimestamp": 1, "deletionTimestamp": 1, "ownerReferences": {"kind": 1, "name": 1}}
+META = {
+    "name": 1,
+    "namespace": 1,
+    "labels": 1,
+    "creationTimestamp": 1,
+    "deletionTimestamp": 1,
+    "ownerReferences": {"kind": 1, "name": 1},
+}
 CONDITION = {"type": 1, "status": 1, "reason": 1, "message": 1, "lastTransitionTime": 1}
-CONTAINER = {"name": 1, "image": 1, "resources": {"requests": 1, "limits": 1}, "ports": {"containerPort": 1, "hostPort": 1, "name": 1}}
+CONTAINER = {
+    "name": 1,
+    "image": 1,
+    "resources": {"requests": 1, "limits": 1},
+    "ports": {"containerPort": 1, "hostPort": 1, "name": 1},
+}
 STATUS = {"name": 1, "ready": 1, "restartCount": 1, "state": 1, "lastState": 1, "image": 1}
 TEMPLATE = {"metadata": {"labels": 1}, "spec": {"containers": CONTAINER}}
 
 #: Kind → what is kept. These kinds are read, each with one list.
 KEEP = {
-    "Node": {"metadata": META, "spec": {"unschedulable": 1, "taints": 1}, "status": {
-        "conditions": CONDITION, "capacity": 1, "allocatable": 1, "addresses": 1, "nodeInfo": {"kubeletVersion": 1, "kernelVersion": 1}}},
+    "Node": {
+        "metadata": META,
+        "spec": {"unschedulable": 1, "taints": 1},
+        "status": {
+            "conditions": CONDITION,
+            "capacity": 1,
+            "allocatable": 1,
+            "addresses": 1,
+            "nodeInfo": {"kubeletVersion": 1, "kernelVersion": 1},
+        },
+    },
     "Lease": {"metadata": META, "spec": {"renewTime": 1, "holderIdentity": 1}},
-    "Pod": {"metadata": META, "spec": {"nodeName": 1, "nodeSelector": 1, "containers": CONTAINER, "initContainers": {"name": 1, "image": 1},
-                                       "volumes": {"name": 1, "persistentVolumeClaim": 1}},
-            "status": {"phase": 1, "reason": 1, "message": 1, "conditions": CONDITION, "containerStatuses": STATUS,
-                       "initContainerStatuses": STATUS, "startTime": 1}},
-    "PersistentVolumeClaim": {"metadata": META, "spec": {"storageClassName": 1, "volumeName": 1, "resources": 1}, "status": {"phase": 1, "capacity": 1}},
-    "PersistentVolume": {"metadata": META, "spec": {"capacity": 1, "claimRef": {"namespace": 1, "name": 1}, "nodeAffinity": 1,
-                                                    "persistentVolumeReclaimPolicy": 1, "storageClassName": 1}, "status": 1},
-    "StorageClass": {"metadata": META | {"annotations": {"storageclass.kubernetes.io/is-default-class": 1}}, "provisioner": 1, "volumeBindingMode": 1},
+    "Pod": {
+        "metadata": META,
+        "spec": {
+            "nodeName": 1,
+            "nodeSelector": 1,
+            "containers": CONTAINER,
+            "initContainers": {"name": 1, "image": 1},
+            "volumes": {"name": 1, "persistentVolumeClaim": 1},
+        },
+        "status": {
+            "phase": 1,
+            "reason": 1,
+            "message": 1,
+            "conditions": CONDITION,
+            "containerStatuses": STATUS,
+            "initContainerStatuses": STATUS,
+            "startTime": 1,
+        },
+    },
+    "PersistentVolumeClaim": {
+        "metadata": META,
+        "spec": {"storageClassName": 1, "volumeName": 1, "resources": 1},
+        "status": {"phase": 1, "capacity": 1},
+    },
+    "PersistentVolume": {
+        "metadata": META,
+        "spec": {
+            "capacity": 1,
+            "claimRef": {"namespace": 1, "name": 1},
+            "nodeAffinity": 1,
+            "persistentVolumeReclaimPolicy": 1,
+            "storageClassName": 1,
+        },
+        "status": 1,
+    },
+    "StorageClass": {
+        "metadata": META | {"annotations": {"storageclass.kubernetes.io/is-default-class": 1}},
+        "provisioner": 1,
+        "volumeBindingMode": 1,
+    },
     "Service": {"metadata": META, "spec": {"type": 1, "selector": 1, "ports": 1, "clusterIP": 1}, "status": 1},
     "EndpointSlice": {"metadata": META, "ports": 1, "endpoints": {"conditions": 1, "addresses": 1}},
     "Ingress": {"metadata": META, "spec": {"ingressClassName": 1, "rules": 1, "tls": 1, "defaultBackend": 1}, "status": 1},
-    "IngressClass": {"metadata": META | {"annotations": {"ingressclass.kubernetes.io/is-default-class": 1}}, "spec": {"controller": 1}},
-    "Deployment": {"metadata": META, "spec": {"replicas": 1, "selector": 1, "template": TEMPLATE},
-                   "status": {"replicas": 1, "readyReplicas": 1, "updatedReplicas": 1, "conditions": CONDITION}},
-    "StatefulSet": {"metadata": META, "spec": {"replicas": 1, "selector": 1, "template": TEMPLATE},
-                    "status": {"replicas": 1, "readyReplicas": 1, "currentRevision": 1, "updateRevision": 1, "conditions": CONDITION}},
+    "IngressClass": {
+        "metadata": META | {"annotations": {"ingressclass.kubernetes.io/is-default-class": 1}},
+        "spec": {"controller": 1},
+    },
+    "Deployment": {
+        "metadata": META,
+        "spec": {"replicas": 1, "selector": 1, "template": TEMPLATE},
+        "status": {"replicas": 1, "readyReplicas": 1, "updatedReplicas": 1, "conditions": CONDITION},
+    },
+    "StatefulSet": {
+        "metadata": META,
+        "spec": {"replicas": 1, "selector": 1, "template": TEMPLATE},
+        "status": {"replicas": 1, "readyReplicas": 1, "currentRevision": 1, "updateRevision": 1, "conditions": CONDITION},
+    },
     "Job": {"metadata": META, "spec": {"backoffLimit": 1}, "status": 1},
-    "HorizontalPodAutoscaler": {"metadata": META, "spec": {"scaleTargetRef": 1, "minReplicas": 1, "maxReplicas": 1},
-                                "status": {"conditions": CONDITION, "currentReplicas": 1, "desiredReplicas": 1}},
+    "HorizontalPodAutoscaler": {
+        "metadata": META,
+        "spec": {"scaleTargetRef": 1, "minReplicas": 1, "maxReplicas": 1},
+        "status": {"conditions": CONDITION, "currentReplicas": 1, "desiredReplicas": 1},
+    },
     "ResourceQuota": {"metadata": META, "status": {"hard": 1, "used": 1}},
-    "Event": {"metadata": {"namespace": 1, "creationTimestamp": 1}, "involvedObject": {"kind": 1, "name": 1, "namespace": 1}, "type": 1,
-              "reason": 1, "message": 1, "firstTimestamp": 1, "lastTimestamp": 1, "eventTime": 1, "count": 1},
+    "Event": {
+        "metadata": {"namespace": 1, "creationTimestamp": 1},
+        "involvedObject": {"kind": 1, "name": 1, "namespace": 1},
+        "type": 1,
+        "reason": 1,
+        "message": 1,
+        "firstTimestamp": 1,
+        "lastTimestamp": 1,
+        "eventTime": 1,
+        "count": 1,
+    },
 }
 
 

@@ -52,7 +52,7 @@ def in_the_way(site, port: int) -> pd.DataFrame:
 
 
 def state(site, wanted) -> str:
-    """The case at hand, in a word: ``closed`` (nobody outside reaches the port), ``open`` (anybody does) ``one network`` (as wanted),
+    """The case at hand, ``closed`` (nobody outside reaches the port), ``open`` (anybody does), ``one network`` (as wanted),
     or ``not known`` where listeners cannot be seen."""
     try:
         site.host.sockets()
@@ -119,13 +119,17 @@ def console_pods(site, wanted) -> pd.DataFrame:
         return pd.DataFrame(columns=["service", "port", "pods", "ready"])
     selector = ",".join(f"{k}={v}" for k, v in (service["spec"].get("selector") or {}).items())
     pods = site.cluster.list("Pod", wanted.namespace, selector=selector) if selector else []
-    ready = [p for p in pods if any(c["type"] == "Ready" and c["status"] == "True" for c in p.get("status", {}).get("conditions", []))]
+    ready = [
+        p for p in pods if any(c["type"] == "Ready" and c["status"] == "True" for c in p.get("status", {}).get("conditions", []))
+    ]
     ports = ", ".join(str(p["port"]) for p in service["spec"].get("ports", []))
-    return pd.DataFrame([{"service": f"{wanted.namespace}/{wanted.service}", "port": ports, "pods": len(pods), "ready": len(ready)}])
+    return pd.DataFrame(
+        [{"service": f"{wanted.namespace}/{wanted.service}", "port": ports, "pods": len(pods), "ready": len(ready)}]
+    )
 
 
 def answer(site, address: str, port: int, within: list[str] | None = None, timeout: int = 3):
-    """What an HTTP client on this server gets. ``within``: a command to run it under. Returns its Result; stdout is the HTTP status."""
+    """What an HTTP client here gets; ``within``: a command to run it under. A Result; stdout is the HTTP status."""
     where = f"[{address}]" if ":" in address else address
     argv = ["curl", "--silent", "--show-error", "--noproxy", "*", "--output", "/dev/null", "--write-out", "%{http_code}",
             "--max-time", str(timeout), f"http://{where}:{port}/"]
@@ -142,7 +146,9 @@ def told(result) -> str:
     """A Result of :func:`answer` in words: ``"HTTP 200"``, or curl's reason (its exit codes: man curl)."""
     if result.ok:
         return f"HTTP {result.stdout.strip()}"
-    return {7: "refused", 28: "no answer", 127: "curl is not installed"}.get(result.exit_code, result.last_lines(1) or "not known")
+    return {7: "refused", 28: "no answer", 127: "curl is not installed"}.get(
+        result.exit_code, result.last_lines(1) or "not known"
+    )
 
 
 def _nft(site, words: list[str]):

@@ -89,8 +89,18 @@ WantedBy=multi-user.target
 
 def forward(wanted, addresses: list[str], kubeconfig: str, kubectl: str) -> list[str]:
     """The command that listens."""
-    return [kubectl, "--kubeconfig", kubeconfig, "--namespace", wanted.namespace, "port-forward", "--address", ",".join(addresses),
-            f"service/{wanted.service}", f"{wanted.port}:{wanted.target_port}"]
+    return [
+        kubectl,
+        "--kubeconfig",
+        kubeconfig,
+        "--namespace",
+        wanted.namespace,
+        "port-forward",
+        "--address",
+        ",".join(addresses),
+        f"service/{wanted.service}",
+        f"{wanted.port}:{wanted.target_port}",
+    ]
 
 
 def texts(site, wanted) -> dict[str, str]:
@@ -100,7 +110,9 @@ def texts(site, wanted) -> dict[str, str]:
     return {
         RULES_FILE: firewall.ruleset(firewall.wanted(wanted.port, wanted.allow)),
         f"{UNIT_FOLDER}/{RULES_UNIT}": rules_unit(site.host.which("nft") or "/usr/sbin/nft"),
-        f"{UNIT_FOLDER}/{LISTENER_UNIT}": listener_unit(wanted, listen_on(wanted, own), site.kubeconfig or K3S_KUBECONFIG, kubectl),
+        f"{UNIT_FOLDER}/{LISTENER_UNIT}": listener_unit(
+            wanted, listen_on(wanted, own), site.kubeconfig or K3S_KUBECONFIG, kubectl
+        ),
     }
 
 
@@ -118,8 +130,23 @@ def ensure_console(site, wanted) -> Plan:
 def undo(site, wanted, delete_data: bool = False) -> Plan:
     """No listener, no unit, no table, no file of step 91, and none of the copies that replacing them left."""
     host = site.host
-    found = facts.asked(site, ["find", FOLDER, UNIT_FOLDER, "-maxdepth", "1", "-name", "console.nft.before-*", "-o", "-maxdepth", "1",
-                      "-name", "runbook-console*.before-*"])
+    found = facts.asked(
+        site,
+        [
+            "find",
+            FOLDER,
+            UNIT_FOLDER,
+            "-maxdepth",
+            "1",
+            "-name",
+            "console.nft.before-*",
+            "-o",
+            "-maxdepth",
+            "1",
+            "-name",
+            "runbook-console*.before-*",
+        ],
+    )
     copies = found.stdout.split()
     table = facts.table(site)
     changes = [*remove_unit(host, LISTENER_UNIT), *remove_unit(host, RULES_UNIT),
@@ -152,8 +179,16 @@ def prove(site, wanted) -> pd.DataFrame:
 def not_tried(proof: pd.DataFrame, client: str) -> str:
     """Why a client of :func:`prove` was not tried; empty if it was."""
     answer = proof.set_index("client")["answer"][client]
-    return "" if answer != "not tried" else ("not tried here: plan mode, no address in console.probe, or Tailscale drops such a client; "
-                                             "try it from a machine of that network" if client == "inside" else "plan mode: nothing was opened")
+    return (
+        ""
+        if answer != "not tried"
+        else (
+            "not tried here: plan mode, no address in console.probe, or Tailscale drops such a client; "
+            "try it from a machine of that network"
+            if client == "inside"
+            else "plan mode: nothing was opened"
+        )
+    )
 
 
 def got(proof: pd.DataFrame, client: str) -> str:
@@ -167,7 +202,9 @@ def outside(own: list[str]) -> str:
         net = ipaddress.ip_network(text)
         if not any(ipaddress.ip_address(a) in net for a in own):
             return str(net[2])
-    raise HostError("this server uses all of 198.51.100.0/24, 203.0.113.0/24 and 192.0.2.0/24", do="try it from a client of your own")
+    raise HostError(
+        "this server uses all of 198.51.100.0/24, 203.0.113.0/24 and 192.0.2.0/24", do="try it from a client of your own"
+    )
 
 
 def as_client(site, source: str, server: str, port: int, name: str = CLIENT) -> str:
@@ -184,7 +221,11 @@ def as_client(site, source: str, server: str, port: int, name: str = CLIENT) -> 
         run(["ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name], root=True)
         run(["ip", "link", "set", name, "up"], root=True)
         run(["ip", "route", "add", f"{source}/32", "dev", name], root=True)
-        for words in (["address", "add", f"{source}/32", "dev", "eth0"], ["link", "set", "eth0", "up"], ["route", "add", "default", "dev", "eth0"]):
+        for words in (
+            ["address", "add", f"{source}/32", "dev", "eth0"],
+            ["link", "set", "eth0", "up"],
+            ["route", "add", "default", "dev", "eth0"],
+        ):
             run(["ip", "-netns", name, *words], root=True)
         return facts.told(facts.answer(site, server, port, within=["ip", "netns", "exec", name]))
     finally:
