@@ -9,6 +9,7 @@ NEEDS = {
     "root": lambda: os.geteuid() == 0 and all(map(shutil.which, ("ip", "nft"))),
     "cluster": lambda: bool(os.environ.get("KUBECONFIG")),
     "browser": lambda: bool(shutil.which("chromium")),
+    "long": lambda: os.environ.get("RUNBOOK_LONG") == "1",
 }
 left_out: dict[str, int] = {}
 
@@ -18,8 +19,8 @@ def pytest_collection_modifyitems(config, items):
     keep, drop = [], []
     for item in items:
         lacking = [tier for tier in NEEDS if item.get_closest_marker(tier) and not able[tier]]
-        for tier in lacking:
-            left_out[tier] = left_out.get(tier, 0) + 1
+        if lacking:
+            left_out[lacking[0]] = left_out.get(lacking[0], 0) + 1
         (drop if lacking else keep).append(item)
     if drop:
         config.hook.pytest_deselected(items=drop)
@@ -28,7 +29,8 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_terminal_summary(terminalreporter):
     for tier, count in left_out.items():
-        terminalreporter.write_line(f"tier {tier}: {count} tests not run, this machine lacks what they need")
+        why = "they take minutes: RUNBOOK_LONG=1 asks for them" if tier == "long" else "this machine lacks what they need"
+        terminalreporter.write_line(f"tier {tier}: {count} tests not run, {why}")
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from runbook.operations import backup, restore, workspaces
 from runbook.operations.storage import ensure_storage
 from runbook.workspaces import namespace
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 BACK, OTHER = ("stor1", "back"), ("stor2", "other")
 SQL = 'MYSQL_PWD=$MARIADB_PASSWORD exec mariadb -u$MARIADB_USER -h127.0.0.1 $MARIADB_DATABASE -BNe "$0"'
 FILL = """mkdir -p "/workspace/a/b c" ~/.keep && seq 1 5000 > "/workspace/a/b c/x'y" && seq 3 > ~/.keep/z && ln -sf x "/workspace/a/link" && : > /workspace/empty"""

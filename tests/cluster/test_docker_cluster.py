@@ -14,7 +14,7 @@ from runbook.operations.walls import LEVEL
 from runbook.params import Workspace
 from runbook.plans import apply
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 OWNER, PLACE, MIRROR = "docktest", "dockprobe-test", "dockprobe-registry"
 DEMO = Workspace(name="demo", owner=OWNER)

@@ -15,7 +15,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from runbook.facts import workspaces as facts
 
-pytestmark = [pytest.mark.cluster, pytest.mark.browser]
+pytestmark = [pytest.mark.cluster, pytest.mark.browser, pytest.mark.long]
 OWNER = "dev31"
 SECONDS = 120
 

@@ -24,7 +24,7 @@ from runbook.facts import request_path as rp
 from runbook.operations import workspaces
 from runbook.operations.ingress import ensure_ingress
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 IDLE = float(os.environ.get("RUNBOOK_IDLE_SECONDS", "3"))
 MEGABYTES = int(os.environ.get("RUNBOOK_UPLOAD_MB", "64"))
 ONE, TWO = OWNERS

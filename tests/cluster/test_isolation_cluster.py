@@ -13,7 +13,7 @@ from runbook.facts import walls as facts
 from runbook.operations import policies, walls
 from runbook.params import Workspace
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 #: Who tries, and who is tried at; owners of their own, so that nothing else is touched.
 ONE, OTHER = Workspace(name="one", owner="dockone"), Workspace(name="two", owner="docktwo")

@@ -11,7 +11,7 @@ from runbook.facts import scaling as facts
 from runbook.load import Stage
 from runbook.operations import scaling
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 SPACE = "perf-test"
 
 
@@ -46,6 +46,7 @@ def test_scaling_up_and_down_loses_nothing(site):
 
 
 def test_rolling_out_loses_nothing(site):
+    scaling.await_rest(site, wanted())
     old = facts.pods(site, SPACE, "lamp")
     rollout = scaling.roll_out(site, wanted())
     rolled = performance.measure(site, wanted(), "roll-out", [Stage("steady", 24, 8)], midway=lambda: plans.apply(rollout, "apply"))
@@ -57,7 +58,7 @@ def test_rolling_out_loses_nothing(site):
 def test_a_quota_that_is_reached_is_named(site):
     site.cluster.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few", "namespace": SPACE}, "spec": {"hard": {"pods": "1"}}})
     try:
-        site.cluster.patch("HorizontalPodAutoscaler", "lamp", SPACE, {"spec": {"minReplicas": 2}})
+        plans.apply(scaling.ensure_tier(site, wanted(replicas_min=2)), "apply")
         site.cluster.wait("Deployment", "lamp", SPACE, timeout=60, what="the quota to refuse a pod",
                           until=lambda d: "exceeded quota" in facts.obstacle(d, []))
         assert "exceeded quota: few" in facts.sample(site, SPACE, "lamp")["obstacle"]

@@ -11,7 +11,7 @@ from runbook.operations import released, survival, workspaces
 from runbook.operations.storage import ensure_storage, grow
 from runbook.workspaces import namespace
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 OWNER, NAME = "stor3", "keep"
 WHERE = namespace(OWNER)
 

@@ -15,7 +15,7 @@ from runbook.facts import workspaces as facts
 from runbook.operations import workspaces as operations
 from runbook.plans import apply
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 OWNER, SHOP = "dev11", "shop"
 
 
