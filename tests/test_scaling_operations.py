@@ -5,7 +5,7 @@ import pytest
 
 import runbook
 from runbook import performance, plans
-from runbook.errors import LoadError, NotFound
+from runbook.errors import LoadError, NotFound, WaitTimeout
 from runbook.load import Stage, staircase
 from runbook.operations import scaling, undo
 from runbook.operations.k3s import ensure_k3s
@@ -98,6 +98,18 @@ STATUS = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availab
 ])
 def test_when_a_rollout_is_over(status, done):
     assert scaling.rolled_out({"metadata": {"generation": 2}, "spec": {"replicas": 2}, "status": status}) is done
+
+
+@pytest.mark.parametrize("why, says, fix", [("exceeded quota: few", "exceeded quota: few", "96-node-under-pressure"), ("", "not within", "")])
+def test_a_rollout_that_finds_no_room_says_so(tier, monkeypatch, why, says, fix):
+    def wait(*_, **__):
+        raise WaitTimeout("not within 180 s")
+
+    monkeypatch.setattr(tier.cluster, "wait", wait)
+    monkeypatch.setattr(scaling.facts, "obstacle", lambda deployment, pods: why)
+    with pytest.raises(WaitTimeout, match=says) as error:
+        scaling.await_rollout(tier, wanted())
+    assert error.value.fix == fix
 
 
 def test_no_deployment_is_not_rolled_out():

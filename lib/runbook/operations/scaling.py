@@ -6,7 +6,7 @@ import pandas as pd
 
 from runbook import paths
 from runbook.cluster import quantity
-from runbook.errors import LoadError, NotFound
+from runbook.errors import LoadError, NotFound, WaitFailed, WaitTimeout
 from runbook.facts import scaling as facts
 from runbook.operations.objects import ensure_objects
 from runbook.params import Load
@@ -74,11 +74,19 @@ def rolled_out(obj: dict | None) -> bool:
 
 
 def await_rollout(site, wanted: Load, timeout: float = START_SECONDS) -> None:
-    """Wait until the tier is rolled out (see :func:`rolled_out`)."""
-    site.cluster.wait("Deployment", wanted.release, wanted.namespace, until=rolled_out, timeout=timeout,
-                      fail_on=lambda d: next((c["message"] for c in d.get("status", {}).get("conditions", [])
-                                              if c["type"] == "Progressing" and c["status"] == "False"), ""),
-                      what=f"the tier {wanted.namespace}/{wanted.release} to be rolled out")
+    """Wait until the tier is rolled out (see :func:`rolled_out`). What stands in its way (no room, a quota) is in the error."""
+    try:
+        site.cluster.wait("Deployment", wanted.release, wanted.namespace, until=rolled_out, timeout=timeout,
+                          fail_on=lambda d: next((c["message"] for c in d.get("status", {}).get("conditions", [])
+                                                  if c["type"] == "Progressing" and c["status"] == "False"), ""),
+                          what=f"the tier {wanted.namespace}/{wanted.release} to be rolled out")
+    except (WaitFailed, WaitTimeout) as error:
+        pods = site.cluster.list("Pod", wanted.namespace, selector=facts.selector(wanted.release))
+        why = facts.obstacle(site.cluster.get("Deployment", wanted.release, wanted.namespace) or {}, pods)
+        if not why:
+            raise
+        raise type(error)(f"{error.what}\n  {why}", do="make room, or raise the quota: a rollout needs room for one more pod",
+                          fix="96-node-under-pressure") from None
 
 
 def await_rest(site, wanted: Load, timeout: float = 0) -> None:
