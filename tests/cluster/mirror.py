@@ -1,4 +1,11 @@
-"""A registry inside the cluster that stands in for a mirror of Docker Hub. It is filled from images that the cluster's node already has."""
+"""A registry inside the cluster that stands in for a mirror of Docker Hub. It is filled from images that the cluster's node already has.
+
+``KUBECONFIG=… python tests/cluster/mirror.py`` stands up the one that ``params/lab.yaml`` names.
+"""
+
+import os
+
+import runbook
 
 REGISTRY, DAEMON = "docker.io/library/registry:2", "docker.io/library/docker:28-dind"
 #: Image as the node has it → name below the mirror, and what an image made of its files must be told again.
@@ -42,3 +49,8 @@ def fill(cluster, where: str) -> None:
         told = " ".join(f"--change '{c}'" for c in changes)
         script = f"tar -C /mnt/{i} -c . | docker import {told} - localhost:5000/{name} && docker push -q localhost:5000/{name}"
         cluster.exec("mirror", ["sh", "-c", script], where, "filler", timeout=300)
+
+
+if __name__ == "__main__":
+    fill(runbook.connect("local", name="lab", kubeconfig=os.environ["KUBECONFIG"], mode="apply").cluster, "lab-mirror")
+    print(url("lab-mirror"))
