@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
+from runbook import rehearsal
 from runbook.cli import app
 from runbook.cluster import Cluster
 from runbook.cluster.transport import ApiFailure, Resource
-from runbook.diagnose import bundle, evaluate, mend, take
+from runbook.diagnose import bundle, connect, diagnose, evaluate, mend, take
 from runbook.diagnose.redact import redact
 from runbook.diagnose.snapshot import MOST_LOGS
 from runbook.errors import HostError, MissingRight, NotRecorded
@@ -244,6 +245,38 @@ def test_the_command_on_the_rehearsal(tmp_path, monkeypatch):
     assert done.exit_code in (0, 3), done.output
     record = json.loads(done.stdout)
     assert record["findings"] == [] and record["looked_at"] and (tmp_path / "out.zip").exists()
+
+
+@pytest.mark.parametrize(
+    "fault, signal",
+    [
+        ("", ""),
+        ("crash-loop", "crash-loop"),
+        ("image-not-found", "image-no-network"),  # recorded where no registry can be reached
+        ("missing-config", "config-missing"),
+        ("missing-secret", "config-missing"),
+        ("node-selector", "pod-selector"),
+        ("not-ready", "not-ready"),
+        ("oom-killed", "oom-killed"),
+        ("pvc-pending", "claim-no-class"),
+        ("unschedulable", "pod-no-room"),
+    ],
+)
+def test_the_rehearsal_s_faults_are_found_and_nothing_without(fault, signal, tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNBOOK_REHEARSAL", str(tmp_path))
+    if fault:
+        rehearsal.break_(fault)
+    assert {f.signal for f in diagnose(connect("rehearsal", name="rehearsal")).findings} == ({signal} if signal else set())
+
+
+@pytest.mark.parametrize("fault, said", [("api-down", "the cluster: the API server"), ("unauthorized", "not allowed")])
+def test_a_rehearsed_cluster_that_does_not_answer_or_refuses_is_said(fault, said, tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNBOOK_REHEARSAL", str(tmp_path))
+    rehearsal.break_(fault)
+    site = connect("rehearsal", name="rehearsal")
+    assert (site.target, site.banner) == ("rehearsal", "REHEARSAL")
+    report = diagnose(site)
+    assert report.findings == () and report.exit_code == 3 and any(said in b for b in report.blind)
 
 
 # -- mending -------------------------------------------------------------------
