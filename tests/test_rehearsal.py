@@ -11,7 +11,7 @@ from runbook.checks import check
 from runbook.cluster import Cluster
 from runbook.errors import CommandFailed, Forbidden, Invalid, NotRecorded, ParameterError, ReleaseFailed, RunbookError, Unreachable
 from runbook.helm import Helm
-from runbook.rehearsal import RehearsalHost, RehearsalRunner, RehearsalTransport, State, faults
+from runbook.rehearsal import RehearsalHost, RehearsalRunner, RehearsalTransport, State, canonical, faults
 from runbook.rehearsal.host import K3S
 from runbook.rehearsal.state import seed
 
@@ -332,3 +332,12 @@ def test_an_object_that_is_refused_fails_the_release(cluster, chart):
     (chart / "templates" / "bad.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Bad_Name}\n")
     with pytest.raises((ReleaseFailed, Invalid), match="Bad_Name"):
         Helm(cluster, RehearsalRunner(cluster)).ensure(chart, "a", "default", {}).perform()
+
+
+@pytest.mark.parametrize("value, wanted", [
+    ("500m", "500m"), (0.5, "500m"), ("0.5", "500m"), (1, "1"), ("1000m", "1"), ("1500m", "1500m"), ("0", "0"), ("0m", "0"), ("1024Mi", "1Gi"),
+    ("1000Mi", "1000Mi"), ("1.5Gi", "1536Mi"), ("512", "512"), ("1Ki", "1Ki"), ("0.5Ki", "512"), ("1000M", "1G"), ("1e3", "1e3"), ("100n", "100n"),
+    ("2E", "2E"), ("no quantity", "no quantity"),
+])
+def test_quantities_take_their_canonical_form(value, wanted):
+    assert canonical.quantity(value) == wanted

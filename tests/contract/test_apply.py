@@ -12,15 +12,17 @@ from .conftest import RECORDED
 #: Chosen anew by every cluster.
 CHANCE = ("clusterIP", "nodePort", "kube-api-access", "controller-uid", "volumeName", "ingressClassName")
 #: Later than pods, on which it acts.
-LAST = "LimitRange"
+LAST = ("LimitRange", "ResourceQuota")
 ZOO = json.loads((RECORDED.parent / "zoo-applied.json").read_text())
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_class_left(cluster):
+def nothing_left_of_the_cluster_wide_ones(cluster):
     yield
-    cluster.delete("StorageClass", "ct-zoo-retain")
-    cluster.delete("PriorityClass", "ct-zoo-low")
+    for name in sorted(ZOO["objects"]):
+        asked = ZOO["objects"][name]["asked"]
+        if "namespace" not in asked["metadata"] and asked["kind"] != "Namespace":
+            cluster.delete(f"{asked['apiVersion']}/{asked['kind']}", asked["metadata"]["name"])
 
 
 def differences(a, b):
@@ -43,7 +45,7 @@ def test_every_kind_comes_back_as_the_recorded_server_gave_it(cluster, place, na
     assert differences(planned, made) == []
 
 
-@pytest.mark.parametrize("name", sorted(n for n, o in ZOO["objects"].items() if o["asked"]["kind"] not in ("Namespace", "PriorityClass", "StorageClass")))
+@pytest.mark.parametrize("name", sorted(n for n, o in ZOO["objects"].items() if o["asked"]["metadata"].get("namespace")))
 def test_a_second_apply_finds_nothing_to_do(cluster, place, name):
     asked = moved(ZOO["objects"][name]["asked"], place)
     kind, where = f"{asked['apiVersion']}/{asked['kind']}", asked["metadata"]["namespace"]
@@ -138,6 +140,8 @@ def test_stringdata_becomes_data(cluster, place):
 
 def test_limits_of_the_namespace_are_given_and_noted(cluster, place):
     cluster.apply(moved(ZOO["objects"]["LimitRange/limits"]["asked"], place))
+    cluster.delete("LimitRange", "rich", place)
+    cluster.delete("ResourceQuota", "quantities", place)
     made = cluster.apply(things.pod(place, "limited"), dry_run=True)
     assert made["spec"]["containers"][0]["resources"] == {"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"memory": "128Mi"}}
     assert made["metadata"]["annotations"]["kubernetes.io/limit-ranger"] == (

@@ -8,7 +8,7 @@ from functools import cached_property
 from urllib.parse import unquote
 
 from runbook.cluster.transport import ApiFailure, Resource
-from runbook.rehearsal import admission, defaults, fields, links, listing, volumes
+from runbook.rehearsal import admission, canonical, defaults, fields, links, listing, volumes
 from runbook.rehearsal.schema import Schemas, failure, invalid
 from runbook.rehearsal.state import State, new_uid, now, resource_key, seed, suffix
 from runbook.rehearsal.values import at, clone, merge_patch
@@ -229,6 +229,7 @@ class Api:
             obj["status"] = clone(defaults.STATUS[obj["kind"]])
         elif live is not None and not keep_status and "status" in live and route.kind.get("status"):
             obj["status"] = clone(live["status"])
+        canonical.settle(self.schemas, obj)
         defaults.default(obj)
         admission.check(obj, live)
         admission.admit(world, obj, live)

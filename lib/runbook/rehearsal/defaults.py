@@ -95,7 +95,7 @@ def _template(obj: dict) -> None:
 
 def statefulset(obj: dict) -> None:
     spec = obj["spec"]
-    fill(spec, {"podManagementPolicy": "OrderedReady", "replicas": 1, "revisionHistoryLimit": 10,
+    fill(spec, {"podManagementPolicy": "OrderedReady", "replicas": 1, "revisionHistoryLimit": 10, "serviceName": "",
                 "persistentVolumeClaimRetentionPolicy": {}, "updateStrategy": {}})
     fill(spec["persistentVolumeClaimRetentionPolicy"], {"whenDeleted": "Retain", "whenScaled": "Retain"})
     fill(spec["updateStrategy"], {"type": "RollingUpdate"})
@@ -211,11 +211,14 @@ def network_policy(obj: dict) -> None:
 
 
 def autoscaler(obj: dict) -> None:
-    fill(obj["spec"], {"minReplicas": 1})
-    for direction, rules in (obj["spec"].get("behavior") or {}).items():
-        up = direction == "scaleUp"
-        fill(rules, {"selectPolicy": "Max", "policies": [{"type": "Pods", "value": 4, "periodSeconds": 15}, {"type": "Percent", "value": 100, "periodSeconds": 15}]
-                     if up else [{"type": "Percent", "value": 100, "periodSeconds": 15}]} | ({"stabilizationWindowSeconds": 0} if up else {}))
+    fill(obj["spec"], {"minReplicas": 1, "metrics": [
+        {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]})
+    if obj["spec"].get("behavior") is not None:  # then both directions are filled in
+        percent = {"type": "Percent", "value": 100, "periodSeconds": 15}
+        fill(obj["spec"]["behavior"], {"scaleUp": {}, "scaleDown": {}})
+        fill(obj["spec"]["behavior"]["scaleUp"], {"selectPolicy": "Max", "stabilizationWindowSeconds": 0,
+                                                  "policies": [{"type": "Pods", "value": 4, "periodSeconds": 15}, dict(percent)]})
+        fill(obj["spec"]["behavior"]["scaleDown"], {"selectPolicy": "Max", "policies": [percent]})
 
 
 def priority_class(obj: dict) -> None:

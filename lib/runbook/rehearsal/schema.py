@@ -11,6 +11,7 @@ from referencing import Registry, Resource
 
 from runbook.cluster.transport import ApiFailure
 
+QUANTITY = "quantity"  #: marks the schema of a resource quantity
 ANY: dict = {}  #: the schema of what has none: custom resources; maps merge by key, lists are replaced
 
 
@@ -57,7 +58,8 @@ class Schemas:
         found = schema.get("items", ANY) if key is None else schema.get("properties", {}).get(key, schema.get("additionalProperties", ANY))
         while isinstance(found, dict) and "$ref" in found:
             marks = {k: v for k, v in found.items() if k.startswith("x-kubernetes")}
-            found = self._definitions["$defs"][found["$ref"].rsplit("/", 1)[1]] | marks
+            name = found["$ref"].rsplit("/", 1)[1]
+            found = self._definitions["$defs"][name] | marks | ({QUANTITY: True} if name.endswith(".api.resource.Quantity") else {})
         return found if isinstance(found, dict) else ANY
 
     def check(self, obj: dict) -> None:
