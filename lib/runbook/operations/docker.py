@@ -8,7 +8,7 @@ from runbook.operations.cgroups import ensure_node, remove_node
 from runbook.operations.objects import ensure_objects
 from runbook.operations.policies import enforced
 from runbook.operations.together import Together
-from runbook.operations.walls import LEVEL, ensure_walls, remove_walls
+from runbook.operations.walls import EGRESS, LEVEL, ensure_walls, remove_walls
 from runbook.operations.workspaces import settle
 from runbook.params import Docker, Workspaces
 from runbook.paths import charts
@@ -45,9 +45,10 @@ def ensure_docker(site, workspaces: Workspaces, wanted: Docker) -> Plan:
 
 def undo(site, wanted: Docker, delete_data: bool = False) -> Plan:
     """No daemon in any workspace, no walls of this step; images stay on their volumes unless ``delete_data``."""
-    releases = [r for r in site.helm.releases() if r.chart == "workspace"]
+    releases = [r for r in site.helm.releases() if r.chart == "workspace" and r.values.get("docker")]
     plan = plan_of(_release(site, r, {}, wanted, 300) for r in releases)
-    for owner in sorted({r.namespace.removeprefix("ws-") for r in releases}):
+    walled = {p["metadata"]["namespace"] for p in site.cluster.list("NetworkPolicy") if p["metadata"]["name"] == EGRESS}
+    for owner in sorted(where.removeprefix("ws-") for where in walled):
         plan += remove_walls(site, owner)
     changes: list[Change | None] = []
     if delete_data:
