@@ -17,10 +17,10 @@ ZOO = json.loads((RECORDED.parent / "zoo-applied.json").read_text())
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nothing_left_of_the_cluster_wide_ones(cluster):
+def nothing_left_of_the_cluster_wide_ones(cluster, place):
     yield
     for name in sorted(ZOO["objects"]):
-        asked = ZOO["objects"][name]["asked"]
+        asked = moved(ZOO["objects"][name]["asked"], place)
         if "namespace" not in asked["metadata"] and asked["kind"] != "Namespace":
             cluster.delete(f"{asked['apiVersion']}/{asked['kind']}", asked["metadata"]["name"])
 

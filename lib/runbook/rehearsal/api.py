@@ -4,35 +4,18 @@ What is accepted, filled in and refused, and in which words, is that of a v1.36.
 """
 
 import re
-from functools import cached_property
-from urllib.parse import unquote
 
-from runbook.cluster.transport import ApiFailure, Resource
-from runbook.rehearsal import admission, canonical, defaults, fields, links, listing, volumes
+from runbook.cluster.transport import Resource
+from runbook.rehearsal import admission, canonical, defaults, fields, links, listing, routes, volumes
+from runbook.rehearsal.routes import Route
 from runbook.rehearsal.schema import Schemas, failure, invalid
-from runbook.rehearsal.state import State, new_uid, now, resource_key, seed, suffix
+from runbook.rehearsal.state import State, new_uid, now, seed, suffix
 from runbook.rehearsal.values import at, clone, merge_patch
 from runbook.rehearsal.world import World
 
-ROUTE = re.compile(r"^/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))(?:/namespaces/(?P<ns>[^/]+)(?=/[^/]))?/(?P<plural>[^/]+)"
-                   r"(?:/(?P<name>[^/]+)(?:/(?P<sub>.+))?)?$")
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 BAD_NAME = ("a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an "
             "alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')")
-
-
-class Route:
-    """Where a path leads: a kind, and perhaps one object and a part of it."""
-
-    def __init__(self, kind: dict, namespace: str, name: str, sub: str):
-        self.kind, self.namespace, self.name, self.sub = kind, namespace, name, sub
-        self.key = resource_key(kind["apiVersion"], kind["plural"])
-        self.where = f"{namespace}/{name}"
-
-    def missing(self) -> ApiFailure:
-        group = self.kind["apiVersion"].rpartition("/")[0]
-        details = {"name": self.name, **({"group": group} if group else {}), "kind": self.kind["plural"]}
-        return failure(404, f"{self.key} \"{self.name}\" not found", "NotFound", details)
 
 
 class Api:
@@ -43,39 +26,9 @@ class Api:
         self.schemas = Schemas(seed()["version"])
         self.fields = fields.Fields(self.schemas)
 
-    # -- kinds ----------------------------------------------------------------
-
-    @cached_property
-    def _served(self) -> list[dict]:
-        return seed()["kinds"]
-
-    def kinds(self, data: dict) -> list[dict]:
-        """What is served: what the recorded cluster served, and custom resources that are defined since."""
-        made = []
-        for crd in data["objects"].get("customresourcedefinitions.apiextensions.k8s.io", {}).values():
-            for version in crd["spec"]["versions"]:
-                if version.get("served", True):
-                    made.append({"apiVersion": f"{crd['spec']['group']}/{version['name']}", "kind": crd["spec"]["names"]["kind"],
-                                 "plural": crd["spec"]["names"]["plural"], "namespaced": crd["spec"]["scope"] == "Namespaced",
-                                 "status": "status" in (version.get("subresources") or {}), "scale": False})
-        return self._served + made
-
     def resource(self, kind: str) -> Resource:
         """See :meth:`runbook.cluster.transport.Transport.resource`."""
-        version, _, bare = kind.rpartition("/")
-        for found in self.kinds(self.state.read()):
-            if found["kind"] == bare and version in ("", found["apiVersion"]):
-                return Resource(found["apiVersion"], found["kind"], found["plural"], found["namespaced"])
-        raise ApiFailure(404, f"this cluster serves no kind {bare}")
-
-    def route(self, path: str, data: dict) -> Route:
-        found = ROUTE.match(path)
-        if found:
-            version = found["core"] or f"{found['group']}/{found['version']}"
-            for kind in self.kinds(data):
-                if kind["apiVersion"] == version and kind["plural"] == found["plural"]:
-                    return Route(kind, found["ns"] or "", unquote(found["name"] or ""), found["sub"] or "")
-        raise ApiFailure(404, "404 page not found")
+        return routes.resource(kind, self.state.read())
 
     # -- reading ---------------------------------------------------------------
 
@@ -83,7 +36,7 @@ class Api:
         data = self.state.read()
         if path == "/version":
             return clone(seed()["answer"])
-        route = self.route(path, data)
+        route = routes.route(path, data)
         if not route.name:
             return listing.answer(route, data, query)
         obj = data["objects"].get(route.key, {}).get(route.where)
@@ -104,11 +57,11 @@ class Api:
             world = World(data)
             answer = clone(self._write(world, method, path, query, body, content_type, dry))
             if world.writes:
-                links.settle(world, _namespace_of(path))
+                links.settle(world, routes.namespace_of(path))
             return answer
 
     def _write(self, world: World, method: str, path: str, query: dict, body: dict, content_type: str, dry: bool) -> dict:
-        route = self.route(path, world.data)
+        route = routes.route(path, world.data)
         if method == "POST" and not route.name:
             return self._create(world, route, body, query)
         live = world.table(route.key).get(route.where)
@@ -256,11 +209,6 @@ def _same(a: dict, b: dict) -> bool:
 def _shallow(data: dict) -> dict:
     """A copy that a dry run of one write may put one object into."""
     return {**data, "addresses": dict(data["addresses"]), "objects": {k: dict(t) for k, t in data["objects"].items()}}
-
-
-def _namespace_of(path: str) -> str:
-    found = re.search(r"/namespaces/([^/]+)", path)
-    return found[1] if found else ""
 
 
 def scale_of(obj: dict) -> dict:

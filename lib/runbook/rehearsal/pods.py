@@ -3,6 +3,7 @@
 from runbook.cluster.quantity import quantity
 from runbook.cluster.transport import ApiFailure
 from runbook.rehearsal import defaults, faults, laying, podsecurity, quota
+from runbook.rehearsal.pod_defaults import NOT_READY
 from runbook.rehearsal.schema import failure
 from runbook.rehearsal.state import new_uid, now, seed, suffix
 from runbook.rehearsal.trouble import trouble_of
@@ -55,7 +56,7 @@ def admit(world: World, pod: dict) -> None:
     if wanted:
         spec["priority"], spec["preemptionPolicy"] = wanted["value"], wanted.get("preemptionPolicy", "PreemptLowerPriority")
     tolerations = spec.setdefault("tolerations", [])
-    for toleration in defaults.NOT_READY:
+    for toleration in NOT_READY:
         if not any(t.get("key") in (toleration["key"], None) and t.get("effect") in (toleration["effect"], None) for t in tolerations):
             tolerations.append(dict(toleration))
     account = world.get("ServiceAccount", spec["serviceAccountName"], namespace) or {}
