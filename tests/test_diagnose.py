@@ -8,6 +8,7 @@ their sources.
 import dataclasses
 import datetime as dt
 import json
+import random
 
 import pytest
 from journal_kit import executed
@@ -194,6 +195,29 @@ def test_waiting_for_the_first_pod_is_told_apart():
 def test_a_failed_step_is_told_with_what_mends_it(text, fix, do):
     verdict = judge(executed(error=("X", text)))
     assert verdict.fix == fix and verdict.do.startswith(do)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_an_odd_object_ends_no_diagnosis(path):
+    """Fields taken away or emptied at random: a diagnosis still ends, and says what it could not judge."""
+    odd = random.Random(path.stem)
+    for _ in range(5):
+        shot = over(healthy(), json.loads(path.read_text())["snapshot"])
+        for _ in range(4):
+            obj = odd.choice(shot.objects[odd.choice([k for k in shot.objects if shot.objects[k]])])
+            part = obj.get(odd.choice(["spec", "status", "metadata"]))
+            if part:
+                part[odd.choice(sorted(part))] = None
+        report = evaluate(shot)
+        assert report.findings or report.exit_code in (0, 3)
+
+
+def test_what_could_not_be_judged_is_said_and_the_rest_is_found():
+    shot = over(healthy(), {"objects": {"Ingress": [{"kind": "Ingress", "metadata": {"name": "odd", "namespace": "x"}, "spec": None}]},
+                            "host": {"clock": {"NTP": "no"}}})
+    report = evaluate(shot)
+    assert [f.signal for f in report.findings] == ["clock-not-kept"]
+    assert any(b.startswith("URLs:") and "unforeseen form" in b for b in report.blind) and report.exit_code == 3
 
 
 def test_html_escapes_what_it_shows():

@@ -119,7 +119,8 @@ def trim(obj: dict) -> dict:
     kind = obj.get("kind", "")
     if kind == "Secret":
         return certificate_of(obj) if obj.get("type") == "kubernetes.io/tls" else release_of(obj)
-    return {"kind": kind} | _keep(obj, KEEP.get(kind, {"metadata": META}))
+    empty = {"metadata": {}, **({"involvedObject": {}} if kind == "Event" else {"spec": {}, "status": {}})}
+    return {"kind": kind} | empty | _keep(obj, KEEP.get(kind, {"metadata": META}))
 
 
 def certificate_of(secret: dict) -> dict:
@@ -156,7 +157,9 @@ def _keep(value, spec):
         return value
     if isinstance(value, list):
         return [_keep(item, spec) for item in value]
-    return {key: _keep(value[key], inner) for key, inner in spec.items() if key in value} if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    return {key: _keep(value[key], inner) for key, inner in spec.items() if value.get(key) is not None}
 
 
 def _utc(moment: dt.datetime) -> str:

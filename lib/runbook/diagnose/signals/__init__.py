@@ -11,5 +11,17 @@ LOOKED_AT = tuple(family.LOOKS_FOR for family in FAMILIES)
 
 
 def evaluate(shot: Snapshot) -> list[Finding]:
-    """Every finding of a snapshot, in the families' order."""
-    return [finding for family in FAMILIES for finding in family.look(shot)]
+    """Every finding of a snapshot, in the families' order. Notes in ``shot.blind`` what a family could not judge."""
+    return [finding for family in FAMILIES for finding in _judged(family, shot)]
+
+
+def _judged(family, shot: Snapshot) -> list[Finding]:
+    """One object of an unforeseen form must not hide what the other families see."""
+    found = []
+    try:
+        for finding in family.look(shot):
+            found.append(finding)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        note = f"{family.LOOKS_FOR}: an object of an unforeseen form ended that look ({type(error).__name__}: {error})"
+        shot.blind += [note] if note not in shot.blind else []
+    return found
