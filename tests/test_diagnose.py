@@ -184,11 +184,7 @@ def test_waiting_for_the_first_pod_is_told_apart():
             "no node has the room",
         ),
         ("ClusterError: storageclass.storage.k8s.io \"fast\" not found", "93-storage-stuck", "a claim asks for a StorageClass"),
-        (
-            "WaitFailed: 1 Insufficient cpu\nDo this: wait\nSee: 93-storage-stuck.ipynb",
-            "93-storage-stuck",
-            "wait",
-        ),  # a step that knows better keeps its word
+        ("WaitFailed: 1 Insufficient cpu\nDo this: wait\nSee: 93-storage-stuck.ipynb", "93-storage-stuck", "wait"),
         ("ValueError: no", "", ""),
     ],
 )
@@ -213,8 +209,13 @@ def test_an_odd_object_ends_no_diagnosis(path):
 
 
 def test_what_could_not_be_judged_is_said_and_the_rest_is_found():
-    shot = over(healthy(), {"objects": {"Ingress": [{"kind": "Ingress", "metadata": {"name": "odd", "namespace": "x"}, "spec": None}]},
-                            "host": {"clock": {"NTP": "no"}}})
+    shot = over(
+        healthy(),
+        {
+            "objects": {"Ingress": [{"kind": "Ingress", "metadata": {"name": "odd", "namespace": "x"}, "spec": None}]},
+            "host": {"clock": {"NTP": "no"}},
+        },
+    )
     report = evaluate(shot)
     assert [f.signal for f in report.findings] == ["clock-not-kept"]
     assert any(b.startswith("URLs:") and "unforeseen form" in b for b in report.blind) and report.exit_code == 3
