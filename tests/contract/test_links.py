@@ -252,3 +252,17 @@ def test_an_autoscaler_holds_the_lower_bound(cluster, place):
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "auto"}, "minReplicas": 2, "maxReplicas": 3,
         "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}]}})
     cluster.wait("Deployment", "auto", place, until=lambda o: o["spec"]["replicas"] == 2, timeout=60, what="two replicas")
+
+
+def test_an_autoscaler_that_cannot_compute_says_why(cluster, place):
+    cluster.apply(things.deployment(place, "blind"))
+    wait_ready(cluster, "Deployment", "blind", place)
+    [pod] = cluster.list("Pod", place, selector="app=blind")
+    cluster.apply({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": things.meta("blind", place), "spec": {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "blind"}, "maxReplicas": 2}})
+    words = f"missing request for cpu in container main of Pod {pod['metadata']['name']}"
+
+    def said(hpa):
+        return any(c["type"] == "ScalingActive" and c["status"] == "False" and c["message"].endswith(words) for c in hpa["status"].get("conditions", []))
+
+    cluster.wait("HorizontalPodAutoscaler", "blind", place, until=said, timeout=120, what="the autoscaler to say why")

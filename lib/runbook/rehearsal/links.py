@@ -72,7 +72,30 @@ def autoscalers(world: World, namespace: str) -> None:
             world.event(scaler, "Normal", "SuccessfulRescale", f"New size: {wanted}; reason: {which}", "horizontal-pod-autoscaler")
         able = {"lastTransitionTime": now(), "message": "the HPA controller was able to get the target's current scale", "reason": "SucceededGetScale",
                 "status": "True", "type": "AbleToScale"}
+        silent = _without_request(world, scaler, target)
+        if silent:
+            world.set_status(scaler, {"conditions": [able, {
+                "lastTransitionTime": now(), "status": "False", "type": "ScalingActive", "reason": "FailedGetResourceMetric",
+                "message": f"the HPA was unable to compute the replica count: failed to get cpu utilization: missing request for cpu in {silent}"}],
+                "currentMetrics": [{"type": ""}], "currentReplicas": wanted, "desiredReplicas": 0})
+            world.event(scaler, "Warning", "FailedGetResourceMetric", f"failed to get cpu utilization: missing request for cpu in {silent}",
+                        "horizontal-pod-autoscaler")
+            continue
         world.set_status(scaler, {"conditions": [able], "currentMetrics": None, "currentReplicas": wanted, "desiredReplicas": wanted})
+
+
+def _without_request(world: World, scaler: dict, target: dict) -> str:
+    """The first container of the target's pods that has no CPU request: an autoscaler by utilization then computes nothing."""
+    if not any(at(m, "resource", "name") == "cpu" and at(m, "resource", "target", "type") == "Utilization" for m in scaler["spec"].get("metrics") or []):
+        return ""
+    for pod in world.all("Pod", scaler["metadata"]["namespace"]):
+        if not matches(target["spec"]["selector"], pod["metadata"].get("labels")):
+            continue
+        beside = [c for c in pod["spec"].get("initContainers") or [] if c.get("restartPolicy") == "Always"]
+        for container in [*pod["spec"]["containers"], *beside]:
+            if at(container, "resources", "requests", "cpu") is None:
+                return f"container {container['name']} of Pod {pod['metadata']['name']}"
+    return ""
 
 
 def budgets(world: World, namespace: str) -> None:
