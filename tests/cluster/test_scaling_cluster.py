@@ -12,11 +12,11 @@ from runbook.load import Stage
 from runbook.operations import scaling
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
-SPACE = "perf-test"
+SPACE = f"perf-test-{os.getpid()}"  # two runs at once do not meet
 
 
 def wanted(**keys):
-    return runbook.section("load", {"namespace": SPACE, "cpu_limit": "200m", "replicas_max": 3, "fewer_after": 5, **keys})
+    return runbook.section("load", {"namespace": SPACE, "cpu_limit": "300m", "replicas_max": 3, "fewer_after": 5, "timeout": 30, **keys})
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_the_autoscaler_works_and_the_cluster_measures(site):
 
 
 def test_scaling_up_and_down_loses_nothing(site):
-    wave = performance.measure(site, wanted(), "wave", [Stage("quiet", 4, 2), Stage("plateau", 40, 22), Stage("quiet again", 60, 2)])
+    wave = performance.measure(site, wanted(), "wave", [Stage("quiet", 4, 2), Stage("plateau", 45, 14), Stage("quiet again", 60, 2)])
     assert wave.lost() == 0, wave.run.requests["error"].value_counts()
     assert wave.reaction.most > wave.reaction.fewest, wave.obstacles
     assert wave.reaction.back == wave.reaction.back and wave.reaction.ready > 0  # a number: it came
