@@ -32,6 +32,8 @@ class Source:
 
 def sources(site, wanted: Backup) -> list[Source]:
     """The workspaces to back up, by owner and name."""
+    if site.cluster is None:  # before step 01
+        return []
     return sorted((s for s in map(source, site.cluster.list("StatefulSet", selector=WORKSPACES)) if not wanted.only or s.title in wanted.only),
                   key=lambda s: (s.owner, s.name))
 
@@ -52,6 +54,8 @@ def state(site, wanted: Backup) -> pd.DataFrame:
     last one: ok, running, never, or one of :data:`PROBLEMS`), ``snapshot``, ``files``, ``bytes``, ``added`` (bytes), ``rows``, ``checked``,
     ``kept`` (snapshots), ``seconds``, ``remark``. What is only known from Jobs that are gone is NaN or empty.
     """
+    if site.cluster is None:
+        return pd.DataFrame(columns=COLUMNS)
     crons = {_key(c): c for c in site.cluster.list("CronJob", selector=SELECTOR)}
     jobs: dict[tuple, list] = {}
     for job in site.cluster.list("Job", selector=SELECTOR):
@@ -113,6 +117,8 @@ def _same_disk(site, where: str) -> str:
 
 def without_claims(site, wanted: Backup) -> list[str]:
     """Workspaces that lack a claim: ``["alice/demo: home"]``. Two API calls."""
+    if site.cluster is None:
+        return []
     there = {(c["metadata"]["namespace"], c["metadata"]["name"]) for c in site.cluster.list("PersistentVolumeClaim")
              if not c["metadata"].get("deletionTimestamp") and c.get("status", {}).get("phase") != "Lost"}
     missing = []
@@ -130,7 +136,7 @@ def advice(failed: pd.DataFrame) -> str:
 def k3s(site, wanted: Backup) -> dict:
     """What came of the last copy of k3s's state, as :func:`outcome` tells; ``{"result": "never"}`` if there was none."""
     where = wanted.key.partition("/")[0]
-    job = site.cluster.get("Job", "backup-k3s", where)
+    job = site.cluster.get("Job", "backup-k3s", where) if site.cluster else None
     if job is None:
         return {"result": "never", "message": ""}
     pods = site.cluster.list("Pod", where, selector="job-name=backup-k3s")
@@ -140,7 +146,7 @@ def k3s(site, wanted: Backup) -> dict:
 def snapshots(site, owner: str, name: str) -> pd.DataFrame:
     """The snapshots of one workspace, newest first, as its last backup in the cluster found them. Columns ``snapshot``, ``time`` (UTC)."""
     rows: list = []
-    pods = site.cluster.list("Pod", f"ws-{owner}", selector=f"{SELECTOR},{WORKSPACE}={name}")
+    pods = site.cluster.list("Pod", f"ws-{owner}", selector=f"{SELECTOR},{WORKSPACE}={name}") if site.cluster else []
     for pod in sorted(pods, key=lambda p: p["metadata"]["creationTimestamp"]):
         rows = snapshots_of(reports(pod).get("files", {})) or rows
     return pd.DataFrame(rows[::-1], columns=["snapshot", "time"])

@@ -28,8 +28,13 @@ VOLUMES = ["volume", "state", "owner", "workspace", "use", "claim", "class", "po
 def classes(site) -> pd.DataFrame:
     """The storage classes. Columns ``name``, ``provisioner``, ``default``, ``when_released`` (Retain or Delete), ``binds``, ``grows``, ``layout``."""
     rows = [(c["metadata"]["name"], c["provisioner"], is_default(c), c.get("reclaimPolicy", "Delete"), c.get("volumeBindingMode", "Immediate"),
-             bool(c.get("allowVolumeExpansion")), (c.get("parameters") or {}).get("pathPattern", "")) for c in site.cluster.list("StorageClass")]
+             bool(c.get("allowVolumeExpansion")), (c.get("parameters") or {}).get("pathPattern", "")) for c in _list(site, "StorageClass")]
     return pd.DataFrame(rows, columns=["name", "provisioner", "default", "when_released", "binds", "grows", "layout"])
+
+
+def _list(site, kind: str, **more) -> list[dict]:
+    """All objects of a kind; none before step 01."""
+    return site.cluster.list(kind, **more) if site.cluster else []
 
 
 def is_default(storage_class: dict) -> bool:
@@ -47,9 +52,9 @@ def volumes(site, used: dict[str, int] | None = None) -> pd.DataFrame:
     ``use`` (workspace, home, database…), ``claim`` (``namespace/name``), ``class``, ``policy``, ``asked`` and ``used`` (bytes; NaN: not
     measured), ``share`` (used of asked), ``path``, ``node``, ``since`` (UTC), ``identity`` (the volume's uid).
     """
-    claims = {(c["metadata"]["namespace"], c["metadata"]["name"]): c for c in site.cluster.list("PersistentVolumeClaim")}
+    claims = {(c["metadata"]["namespace"], c["metadata"]["name"]): c for c in _list(site, "PersistentVolumeClaim")}
     rows, bound = [], set()
-    for volume in site.cluster.list("PersistentVolume"):
+    for volume in _list(site, "PersistentVolume"):
         ref = volume["spec"].get("claimRef") or {}
         key = (ref.get("namespace", ""), ref.get("name", ""))
         claim = claims.get(key, {})
@@ -93,7 +98,7 @@ def node_of(volume: dict) -> str:
 
 def folder(site) -> str:
     """Where local-path puts the volumes; ``""`` on a cluster without it."""
-    config = site.cluster.get("ConfigMap", *CONFIG)
+    config = site.cluster.get("ConfigMap", *CONFIG) if site.cluster else None
     if config is None:
         return ""
     try:
@@ -216,7 +221,7 @@ def released(table: pd.DataFrame) -> pd.DataFrame:
 
 def orphans(site, table: pd.DataFrame) -> pd.DataFrame:
     """The claims of workspaces that are no more: no StatefulSet of that name. One API call."""
-    running = {(s["metadata"]["namespace"], s["metadata"]["name"]) for s in site.cluster.list("StatefulSet", selector=WORKSPACE)}
+    running = {(s["metadata"]["namespace"], s["metadata"]["name"]) for s in _list(site, "StatefulSet", selector=WORKSPACE)}
     named = (table["workspace"] != "") & table["state"].isin(["Bound", "Pending", "Lost"])
     alone = [named[i] and (row.claim.split("/")[0], row.workspace) not in running for i, row in enumerate(table.itertuples())]
     return table[pd.Series(alone, index=table.index, dtype=bool)].reset_index(drop=True)

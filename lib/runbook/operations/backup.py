@@ -22,6 +22,8 @@ def ensure_backups(site, wanted: Backup) -> Plan:
     Raises:
         ParameterError: `backup.only` names a workspace that is not there.
     """
+    if site.cluster is None:  # before step 01
+        return Plan()
     found = facts.sources(site, wanted)
     missing = sorted(set(wanted.only) - {s.title for s in found})
     if missing:

@@ -23,6 +23,8 @@ def ensure_storage(site, wanted: Storage) -> Plan:
     Raises:
         ParameterError: the cluster has no class to take the provisioner from, or a class of our name is another's.
     """
+    if site.cluster is None:  # before step 01
+        return plan_of([])
     classes = site.cluster.list("StorageClass")
     live = next((c for c in classes if c["metadata"]["name"] == wanted.class_name), None)
     obj = storage_class(wanted, _source(classes, wanted))
@@ -82,7 +84,9 @@ def grow(site, wanted: Storage) -> Plan:
     Raises:
         ParameterError: no such claim, a smaller size, or a class that cannot grow; then what to do instead.
     """
-    classes = {c["metadata"]["name"]: c for c in site.cluster.list("StorageClass")} if wanted.grow else {}
+    if site.cluster is None or not wanted.grow:
+        return plan_of([])
+    classes = {c["metadata"]["name"]: c for c in site.cluster.list("StorageClass")}
     return plan_of(_grow(site, classes, claim, size) for claim, size in wanted.grow.items())
 
 
