@@ -133,6 +133,9 @@ def test_outcomes():
     assert jobs.outcome(job(), GOOD)["result"] == "ok" and jobs.outcome(job(), GOOD)["rows"] == 5
     assert jobs.outcome(job("Failed"), pod(told("dump", result="ok"), told("files", result="corrupted")))["result"] == "corrupted"
     assert jobs.outcome(job("Failed"), None) == {"seconds": 0.0, "result": "interrupted", "message": "because"}
+    late = job("Failed")
+    late["status"]["conditions"][0]["reason"] = "DeadlineExceeded"
+    assert jobs.outcome(late, None)["result"] == "too-long"
     assert jobs.outcome(job(""), None)["result"] == "running" and jobs.outcome(job(), None)["result"] == "ended"
 
 

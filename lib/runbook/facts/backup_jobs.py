@@ -22,6 +22,7 @@ PROBLEMS = {
     "differs": ("what came back is not what was backed up", "choose another snapshot; keep this one to look at", HERE),
     "claim-gone": ("a volume's claim is gone", "give the volume back (storage.take_back), or restore the workspace", "93-storage-stuck"),
     "interrupted": ("it was interrupted before its end", "run it again: nothing was replaced, and its lock is taken away", HERE),
+    "too-long": ("it took longer than backup.timeout", "raise backup.timeout, or see what it waits for", HERE),
     "image": ("the image cannot be had", "see backup.image, and that the node reaches its registry", HERE),
     "failed": ("it failed", "read its last words", HERE),
 }
@@ -40,6 +41,8 @@ def outcome(job: dict, pod: dict | None) -> dict:
         if bad:
             return merged | {"result": bad["result"], "message": bad["message"]}
         why = ended["Failed"].get("message", "")
+        if ended["Failed"].get("reason") == "DeadlineExceeded" and not (pod and stuck(pod)[0]):
+            return merged | {"result": "too-long", "message": why}
         return merged | ({"result": stuck(pod)[0], "message": stuck(pod)[1]} if pod and stuck(pod)[0] else {"result": "interrupted", "message": why})
     return merged | {"result": "running", "message": ""}
 

@@ -11,7 +11,11 @@ alone() {
 
 # present: whether the repository answers; a failure other than "there is none" ends all
 present() {
-  said=$(restic cat config --no-lock 2>&1) && return 0
+  # restic tries an address that does not answer for a quarter of an hour.
+  code=0
+  said=$(timeout 90 restic cat config --no-lock 2>&1) || code=$?
+  [ $code -ne 0 ] || return 0
+  [ $code -ne 124 ] && [ $code -ne 143 ] || finish unreachable "no answer within 90 s: $said"
   case $said in
     *"Is there a repository"* | *"does not exist"* | *"no such file or directory"* | *"specified key does not exist"*) return 1 ;;
     *) give_up "$said" ;;
