@@ -100,7 +100,7 @@ def test_when_a_rollout_is_over(status, done):
     assert scaling.rolled_out({"metadata": {"generation": 2}, "spec": {"replicas": 2}, "status": status}) is done
 
 
-@pytest.mark.parametrize("why, says, fix", [("exceeded quota: few", "exceeded quota: few", "96-node-under-pressure"), ("", "not within", "")])
+@pytest.mark.parametrize("why, says, fix", [("exceeded quota: few", "exceeded quota: few", "90-diagnose"), ("", "not within", "")])
 def test_a_rollout_that_finds_no_room_says_so(tier, monkeypatch, why, says, fix):
     def wait(*_, **__):
         raise WaitTimeout("not within 180 s")

@@ -166,7 +166,7 @@ def access(site, wanted: Ingress) -> pd.DataFrame:
         row = lambda observed, ok, why: (shown, u.visibility, who, expected, observed, ok, why)
         if u.owner and its not in ready:
             return row("the workspace is stopped", None, "it is stopped: start it to see")
-        if who != "anonymous" and by is None:
+        if who != "anonymous" and by not in signed:  # a workspace may come or go between two looks
             return row("–", None, "no workspace of another owner runs" if who == "another user" else "its password is not known here")
         if by and not signed[by][0].get("signed_in"):
             said, why = signed[by]

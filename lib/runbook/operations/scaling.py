@@ -86,7 +86,7 @@ def await_rollout(site, wanted: Load, timeout: float = START_SECONDS) -> None:
         if not why:
             raise
         raise type(error)(f"{error.what}\n  {why}", do="make room, or raise the quota: a rollout needs room for one more pod",
-                          fix="96-node-under-pressure") from None
+                          fix="90-diagnose") from None
 
 
 def await_rest(site, wanted: Load, timeout: float = 0) -> None:
