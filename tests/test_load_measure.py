@@ -148,7 +148,8 @@ SLOW = {"took": 0.9, "dropped": [1.1, 1.2, 1.9], "objective": Objective(95, 500)
     (a_run(**SLOW, most_waiting=90), ""),                                                   # the target is the limit: drawn
     (a_run(**SLOW, most_waiting=200), "90 of its 200 places"),                              # dropped with places left
     (a_run(took=0.4, dropped=[1.1], most_waiting=40), "40 places to wait are too few"),     # dropped while answers were quick
-    (a_run(stages=(Stage("a", 2, 100),), requests=a_run().requests[:190]), "190 of 200 planned"),
+    (a_run(stages=(Stage("a", 2, 100),), requests=a_run().requests[:170]), "170 of 200 planned"),
+    (a_run(stages=(Stage("a", 2, 100),), requests=a_run().requests[:180]), ""),                # the last ones were due at the very end
     (a_run(stages=(Stage("a", 4, 10),), cpu=1.9), "1.9 of the machine's 2 cores"),
     (a_run(stages=(Stage("a", 4, 10),), cpu=1.7), ""),
 ])

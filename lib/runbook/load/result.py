@@ -16,6 +16,8 @@ from runbook.load.scenario import Scenario, arrivals, from_record
 
 #: The generator fell behind when it started fewer than this share of the planned arrivals.
 KEPT = 0.99
+#: Seconds before the end that do not count for that: an arrival that is due then, and late, is not started any more.
+LATE = 0.25
 #: Dropped although fewer than this share of the places to wait were taken: they were lost in the generator.
 TAKEN = 0.8
 #: The generator was out of CPU when it used this share of the machine for SATURATED_SECONDS on end.
@@ -70,7 +72,7 @@ def limit(run: Run) -> str:
 
     One of four, each measured on the generator's side only:
 
-    - it fell behind: fewer than 99 % of the planned arrivals were started or counted as dropped (an interrupted run is
+    - it fell behind: fewer than 99 % of the arrivals planned until a quarter second before the end were started or dropped (an interrupted run is
       judged on the time until its last request);
     - it dropped arrivals while it had places left: at the moments of the drops, fewer than 80 % of ``most_waiting``
       requests were waiting for an answer (the median of those moments);
@@ -80,9 +82,9 @@ def limit(run: Run) -> str:
     """
     started = len(run.requests) + len(run.dropped)
     until = run.requests["start"].max() if run.interrupted and len(run.requests) else run.scenario.seconds
-    planned = arrivals(run.scenario.stages, until)
+    planned = arrivals(run.scenario.stages, until - LATE)
     if started < planned * KEPT - 1:
-        return f"it started {started} of {planned:.0f} planned requests"
+        return f"it started {started} of {arrivals(run.scenario.stages, until):.0f} planned requests"
     if len(run.dropped):
         lost, places, objective = f"it dropped {len(run.dropped)} arrivals", run.scenario.most_waiting, run.scenario.objective
         waiting = in_flight(run.requests, run.dropped["at"]).median()
