@@ -8,6 +8,7 @@ import contextlib
 import io
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -51,7 +52,8 @@ def bare(steps) -> float:
         cell = next(i for i, c in enumerate(book.cells) if "parameters" in c.metadata.get("tags", []))
         given = "\n".join(f"{k} = {v!r}" for k, v in execute.passed(step, parameters()).items())
         book.cells.insert(cell + 1, nbformat.v4.new_code_cell(given))
-        NotebookClient(book, kernel_name="python3", timeout=1800, resources={"metadata": {"path": str(paths.notebooks())}}).execute()
+        NotebookClient(book, kernel_name="python3", timeout=1800, resources={"metadata": {"path": str(paths.notebooks())}}).execute(
+            stderr=subprocess.DEVNULL)
     return time.monotonic() - begun
 
 
