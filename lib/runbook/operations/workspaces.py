@@ -167,6 +167,18 @@ def settle(site, name: str, owner: str, timeout: int) -> None:
         print(f"workspace {owner}/{name} is queued: {why}", flush=True)
 
 
+def settle_all(site, wanted: Workspaces) -> None:
+    """Wait until every listed workspace has settled, whoever began it: a killed run may have left one that is still starting.
+
+    One that fails is told and left to the claims.
+    """
+    for w in wanted.list:
+        try:
+            settle(site, w.name, w.owner, wanted.timeout)
+        except RunbookError as error:
+            print(error.what, flush=True)
+
+
 # -- parts -----------------------------------------------------------------
 
 
