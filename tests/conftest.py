@@ -2,8 +2,14 @@
 
 import os
 import shutil
+import signal
 
 import pytest
+
+from runbook import secrets
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and children inherit that; tests of Ctrl-C need it as people have it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NEEDS = {
     "root": lambda: os.geteuid() == 0 and all(map(shutil.which, ("ip", "nft"))),
@@ -36,3 +42,8 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture(autouse=True)
 def _quiet_plots(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path_factory.getbasetemp() / "matplotlib"))
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests(monkeypatch):
+    monkeypatch.setattr(secrets, "_known", set())
