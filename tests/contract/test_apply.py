@@ -76,6 +76,17 @@ def test_a_field_that_is_no_longer_applied_goes(cluster, place):
     assert "readinessProbe" not in bare and "env" not in bare
 
 
+@pytest.mark.parametrize("first", [{"labels": {"a": "1"}}, {"annotations": {"a": "1"}}, {"labels": {"a": "1"}, "annotations": {"b": "2"}}, {}],
+                         ids=["labels", "annotations", "both", "nothing of it"])
+def test_an_object_keeps_its_name_when_all_that_was_applied_to_its_metadata_goes(cluster, place, first):
+    bare = things.config(place, "bare", a="1")
+    made = cluster.apply({**bare, "metadata": bare["metadata"] | first})
+    left = cluster.apply(bare)
+    assert {k: left["metadata"].get(k) for k in ("name", "namespace", "uid", "creationTimestamp", "labels", "annotations")} == {
+        **{k: made["metadata"][k] for k in ("name", "namespace", "uid", "creationTimestamp")}, "labels": None, "annotations": None}
+    assert cluster.get("ConfigMap", "bare", place)["data"] == {"a": "1"}
+
+
 def test_what_another_manager_applied_stays(cluster, place):
     cluster.apply(things.config(place, "shared", a="1"))
     cluster.apply(things.config(place, "shared", b="2"), manager="other")

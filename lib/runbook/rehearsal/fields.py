@@ -12,6 +12,8 @@ Path = tuple[str, ...]
 #: Fields that nobody owns.
 STRIPPED = {("f:apiVersion",), ("f:kind",), ("f:status",)} | {
     ("f:metadata", f"f:{k}") for k in ("name", "namespace", "uid", "creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink")}
+#: What goes only with the object itself, though nobody owns it.
+STAYS = {path[:n] for path in STRIPPED for n in range(1, len(path) + 1)}
 #: The API's own defaults of list keys.
 KEY_DEFAULTS = {"protocol": "TCP"}
 
@@ -185,7 +187,7 @@ def applied(fields: Fields, live: dict | None, wanted: dict, manager: str, force
     sets[me] = set(mine)
     obj = fields.merge(live, wanted)
     kept = {p[:n] for paths in sets.values() for p in paths for n in range(1, len(p) + 1)}
-    gone = {p[:n] for p in last for n in range(1, len(p) + 1)} - kept
+    gone = {p[:n] for p in last for n in range(1, len(p) + 1)} - kept - STAYS
     if gone:
         fields.remove(obj, gone)
     write_owners(obj, sets, now)
