@@ -52,6 +52,7 @@ class Workspaces(Section):
     """Steps 02 and 10: who gets which workspace, and of what."""
 
     list: WorkspaceList = Field([Workspace(name="demo", owner="alice")], description="the workspaces")
+    original: bool = Field(False, description="step 02: ask for Gitpod's own last release, and stop with what it lacks")
     image: str = Field("docker.io/library/php:8.2-apache", description="main container: any image; with Apache and PHP by default")
     mariadb_image: str = Field("docker.io/library/mariadb:11", description="the database beside it")
     ide_image: str = Field("docker.io/codercom/code-server:4", description="the IDE beside it: an image of code-server")
