@@ -10,7 +10,7 @@ import runbook
 from runbook.errors import ParameterError
 from runbook.facts import storage as facts
 from runbook.operations import released, survival
-from runbook.operations.storage import LAYOUT, ensure_storage, grow, storage_class, undo
+from runbook.operations.storage import LAYOUT, ensure_storage, grow, refuse_in_use, storage_class, undo
 from storage_kit import CLASS, Host, claim, site, volume, workload, workspace
 
 
@@ -171,6 +171,8 @@ def test_growth_where_the_class_can():
     here = site([CLASS | {"allowVolumeExpansion": True}, *workspace("alice", "demo")])
     plan = grow(here, wanted(grow={"ws-alice/demo-home": "2Gi", "ws-alice/demo-database": "1024Mi"}))
     assert titles(plan) == ["update PersistentVolumeClaim ws-alice/demo-home"] and plan.kept == 1
+    plan.changes[0].perform()
+    assert [d[0] for d in here.cluster.done] == ["patch", "wait"]
     with pytest.raises(ParameterError, match="there is none"):
         grow(here, wanted(grow={"ws-alice/no-home": "2Gi"}))
 
@@ -224,8 +226,20 @@ def test_an_orphan_claim_goes_with_its_volume():
 def test_undo_keeps_the_data_unless_asked():
     here = site([storage_class(wanted(), CLASS), *workspace("alice", "demo")])
     assert titles(undo(here, wanted())) == ["delete StorageClass runbook-retain"]
-    assert len(undo(here, wanted(), delete_data=True)) == 4
+    plan = undo(here, wanted(), delete_data=True)
+    assert len(plan) == 4
+    plan.changes[0].perform()
+    assert [d[:2] for d in here.cluster.done if d[0] != "wait"] == [("delete", "PersistentVolumeClaim"), ("patch", "PersistentVolume")]
     assert not undo(site(), wanted())
+
+
+@pytest.mark.parametrize("going, using", [({"alice", "bob"}, None), ({"alice"}, "bob/shop"), ((), "alice/demo, bob/shop")])
+def test_no_data_are_deleted_under_a_workspace(going, using):
+    here = site([*workspace("alice", "demo"), *workspace("bob", "shop")])
+    if using is None:
+        return refuse_in_use(here, set(going))
+    with pytest.raises(ParameterError, match=f"in use: {using}\n"):
+        refuse_in_use(here, set(going))
 
 
 def test_a_new_workspace_gets_our_class_and_one_with_volumes_keeps_theirs():
@@ -250,7 +264,7 @@ def test_a_trial_compares_with_what_was_there_right_before_it():
 
 def test_a_trial_that_was_not_made_shows_nothing():
     assert proof().not_shown("pod deleted") == "the trial was not made"
-    assert proof(why="no k3s unit runs on this host").not_shown("database killed") == "no k3s unit runs on this host"
+    assert proof(why="the pod does not run here").not_shown("database killed") == "the pod does not run here"
     assert list(proof(rows="1").table().set_index("trial").loc["database killed", ["files", "rows", "volumes"]]) == ["same", "differ", "same"]
 
 

@@ -112,6 +112,17 @@ def test_undo_leaves_nothing_of_the_step(stage, tmp_path, monkeypatch, quick, st
     assert take_back(step, way.given, delete_data) == [], "a second undo finds something"
 
 
+def test_data_are_not_deleted_under_workspaces_and_go_after_them(stage, tmp_path, monkeypatch):
+    world = stage.world(tmp_path, monkeypatch, ("02", "03"))
+    before = snapshot(world)
+    with pytest.raises(ParameterError, match="alice/demo, bob/shop"):
+        take_back("03", {}, True)
+    assert snapshot(world) == before
+    take_back("02", {}, False)
+    assert take_back("03", {}, True)
+    assert not {n for n in snapshot(world) if n.startswith(("persistentvolume", "storageclasses /runbook", "storageclasses runbook"))}
+
+
 def test_data_are_kept_and_found_again(stage, tmp_path, monkeypatch):
     world = stage.world(tmp_path, monkeypatch, ("02",))
     volumes = {n for n in snapshot(world) if n.startswith("persistentvolume")}

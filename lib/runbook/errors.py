@@ -18,6 +18,7 @@
     │   ├── WaitFailed              what we waited for has failed
     │   └── WaitTimeout             what we waited for did not come in time
     ├── ReleaseFailed               Helm could not bring a release to what was asked
+    ├── BackupFailed                a backup or restore did not end well; ``result`` says which of the known ways
     ├── LoadError                   a load test that could not be run, or whose result is refused
     └── NotRecorded                 the rehearsal has no recording of what was asked
 
@@ -110,6 +111,14 @@ class WaitTimeout(ClusterError):
 
 class ReleaseFailed(RunbookError):
     """Helm could not bring a release to what was asked; the message carries the reason from the cluster."""
+
+
+class BackupFailed(RunbookError):
+    """A backup or restore did not end well; ``result`` is a key of :data:`runbook.facts.backup.PROBLEMS`."""
+
+    def __init__(self, what: str, *, result: str, do: str = "", fix: str = ""):
+        super().__init__(what, do=do, fix=fix)
+        self.result = result
 
 
 class LoadError(RunbookError):

@@ -12,7 +12,8 @@ from .faults import label
 from .kit import Table, Way, proof_of
 
 SCRATCH, POD = "ws-scratch", "StatefulSet/proof-0"
-GIVEN = {"storage": {"restart_kubelet": True}}
+RESTART = ["restart", "the kubelet"]
+GIVEN = {"storage": {"restart_kubelet": RESTART}}
 SAME, OTHER = "aa /workspace/.proof\nbb /home/coder/.proof\n", "cc /workspace/.proof\nbb /home/coder/.proof\n"
 ONE, TWO = "1\tabc\n", "1\tabc\n2\tdef\n"
 #: The disk, as df tells it: 100 GB, half of it in use.
@@ -23,9 +24,9 @@ class Machine:
     """What the host's programs do, where the volumes lie on it."""
 
     def __init__(self, world, mode="0777"):
-        self.world, self.mode = world, mode
+        self.world, self.mode, self.kubelet = world, mode, 77
         self.run_, self.read_, self.exists_ = RehearsalHost.run, RehearsalHost.read, RehearsalHost.exists
-        for name in ("run", "read", "exists"):
+        for name in ("run", "read", "exists", "sockets"):
             world.patch.setattr(RehearsalHost, name, self._method(getattr(self, name)))
 
     def _method(self, own):
@@ -35,7 +36,8 @@ class Machine:
         """stat, du, df, pgrep, and a kill that a kubelet notices."""
         program, paths = argv[0], argv[argv.index("--") + 1:] if "--" in argv else []
         said = {"stat": lambda: "".join(f"0 0 {self.mode} {p}\n" for p in paths), "du": lambda: "".join(f"4096\t{p}\n" for p in paths),
-                "df": lambda: f"Filesystem Size\n/dev/vda1 {SIZE} {USED} {SIZE - USED} 1000 900\n", "pgrep": lambda: "4242\n", "kill": self._restarted}
+                "df": lambda: f"Filesystem Size\n/dev/vda1 {SIZE} {USED} {SIZE - USED} 1000 900\n", "pgrep": lambda: "4242\n", "kill": self._restarted,
+                "restart": self._kubelet_restarted}
         if program in said and (program != "df" or "--block-size=1" in argv):
             return Result(tuple(argv), 0, said[program]())
         return self.run_(host, argv, **more)
@@ -49,6 +51,17 @@ class Machine:
 
     def exists(self, host, path):
         return "/storage" in path or self.exists_(host, path)
+
+    def sockets(self, host):
+        return [{"address": "*", "port": 10250, "pid": self.kubelet, "program": "kubelet"}]
+
+    def _kubelet_restarted(self):
+        self.kubelet += 1
+        with self.world.objects() as objects:
+            node = objects.get("Pod", "proof-0", SCRATCH)["spec"]["nodeName"]
+            objects.create("coordination.k8s.io/v1", "Lease", node, "kube-node-lease", None,
+                           spec={"renewTime": (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")})
+        return ""
 
     def _restarted(self):
         def again(pod):

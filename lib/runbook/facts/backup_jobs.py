@@ -21,7 +21,7 @@ PROBLEMS = {
     "incomplete": ("some files could not be read", "see the message; then back up again", HERE),
     "differs": ("what came back is not what was backed up", "choose another snapshot; keep this one to look at", HERE),
     "claim-gone": ("a volume's claim is gone", "give the volume back (storage.take_back), or restore the workspace", "93-storage-stuck"),
-    "interrupted": ("it was interrupted before its end", "run it again: nothing was replaced, and its lock is taken away", HERE),
+    "interrupted": ("it was interrupted before its end", "run it again; a lock that it left is taken away then", HERE),
     "too-long": ("it took longer than backup.timeout", "raise backup.timeout, or see what it waits for", HERE),
     "image": ("the image cannot be had", "see backup.image, and that the node reaches its registry", HERE),
     "failed": ("it failed", "read its last words", HERE),

@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime
 
 from runbook import backups
-from runbook.errors import ClusterError, ParameterError, RunbookError, WaitTimeout
+from runbook.errors import BackupFailed, ClusterError, ParameterError, RunbookError, WaitTimeout
 from runbook.facts import backup as facts
 from runbook.operations.objects import ensure_object
 from runbook.params import Backup
@@ -103,7 +103,7 @@ def back_up(site, wanted: Backup, titles: list[str]) -> Plan:
     """Workspaces backed up at once, each by a Job made from its CronJob.
 
     Raises (when applied):
-        RunbookError: it failed; the message says of what, and what to do.
+        BackupFailed: the message says of what, and what to do.
     """
     return Plan(tuple(Change("run", "Backup", title, lambda t=title: run(site, wanted, *t.split("/")), note="now, besides its schedule") for title in titles))
 
@@ -132,7 +132,7 @@ def finished_in(site, job: str, where: str, timeout: int, what: str) -> dict:
     """Wait for the end of a backup or restore, telling its progress; what it told.
 
     Raises:
-        RunbookError: it failed, with the reason and what to do; or it cannot begin.
+        BackupFailed: it failed, with the reason and what to do; or it cannot begin.
     """
     end, said = time.monotonic() + timeout + 30, ""
     while True:
@@ -160,10 +160,10 @@ def finished_in(site, job: str, where: str, timeout: int, what: str) -> dict:
     return found
 
 
-def problem(what: str, result: str, message: str) -> RunbookError:
+def problem(what: str, result: str, message: str) -> BackupFailed:
     """A failed backup or restore as an error: what happened, its last words, what to do, which notebook."""
     sentence, do, fix = facts.PROBLEMS.get(result, facts.PROBLEMS["failed"])
-    return RunbookError(f"{what} failed: {sentence}" + (f"\n{message}" if message else ""), do=do, fix=fix)
+    return BackupFailed(f"{what} failed: {sentence}" + (f"\n{message}" if message else ""), result=result, do=do, fix=fix)
 
 
 def _ended(job: dict | None) -> bool:

@@ -5,8 +5,9 @@ A backup that nobody restored is a hope. The scratch workspace is there only for
 
 from dataclasses import dataclass, field
 
-from runbook.errors import NotRecorded, RunbookError
+from runbook.errors import BackupFailed, NotRecorded
 from runbook.facts import storage
+from runbook.facts.backup import HERE, PROBLEMS
 from runbook.operations import backup, restore, workspaces
 from runbook.operations.released import remove
 from runbook.params import Backup, Workspace, Workspaces
@@ -24,8 +25,11 @@ SQL = 'MYSQL_PWD="$MARIADB_PASSWORD" exec mariadb -u"$MARIADB_USER" -h127.0.0.1 
 
 @dataclass
 class Drill:
-    """What the drill saw: ``before`` and ``after`` with ``files`` and ``rows``, what ``backup`` and ``restore`` told, what was ``left``
-    of the workspace after its deletion; ``why`` it shows nothing, if so."""
+    """What the drill saw: ``before`` and ``after`` with ``files`` and ``rows``, what ``backup`` and ``restore`` told (``result`` and ``message``,
+    with the failure if it failed), what was ``left`` of the workspace after its deletion; ``why`` it shows nothing, if so.
+
+    A drill that fails goes no further, and its claims say so.
+    """
 
     site: object
     before: dict = field(default_factory=dict)
@@ -36,7 +40,27 @@ class Drill:
 
     def not_shown(self) -> str:
         """Why nothing can be shown here; empty if it can."""
-        return self.site.shown(self.why, self.before.get("replayed", ""), self.after.get("replayed", "")) or ("" if self.after else "the drill was not made")
+        return self.site.shown(self.why, self.before.get("replayed", ""), self.after.get("replayed", "")) or (
+            "" if self.told else "the drill was not made")
+
+    def failed(self) -> str:
+        """Where the drill stopped, and why; empty if it did not."""
+        bad = [told["message"] for told in self.told.values() if told["result"] in PROBLEMS]
+        bad += [f"still there after the deletion: {', '.join(self.left)}"] if self.left else []
+        return "; ".join(bad + [self._differ(k) for k in ("files", "rows") if self.after and not self.same(k)])
+
+    @property
+    def fix(self) -> str:
+        """The notebook that mends what failed."""
+        return next((PROBLEMS[told["result"]][2] for told in self.told.values() if told["result"] in PROBLEMS), HERE)
+
+    def same(self, what: str) -> bool:
+        """Whether ``"files"`` or ``"rows"`` are what they were."""
+        return self.before[what] == self.after.get(what)
+
+    def _differ(self, what: str) -> str:
+        lost = [line for line in self.before[what].splitlines() if line not in self.after[what].splitlines()]
+        return f"{what} that are not back: {len(lost)}, such as {lost[0]}" if lost else f"{what} are back that had not been there"
 
     def table(self):
         """What was compared. Columns ``what``, ``before``, ``after``."""
@@ -60,14 +84,16 @@ def run(site, wanted: Backup, spaces: Workspaces, drill: Drill) -> Plan:
         ("run", "Backup", "as scheduled, but now"): lambda: _back_up(site, mine, drill),
         ("delete", "Workspace", "entirely: release, passwords, volumes, namespace"): lambda: _delete(site, drill),
         ("update", "Workspace", "made anew and restored from the repository"): lambda: _restore(site, mine, spaces, drill),
-        ("delete", "Workspace", "the drill is over; its snapshots stay"): lambda: clear(site),
     }
-    return Plan(tuple(Change(action, kind, TITLE, _unless_absent(drill, perform), note=note) for (action, kind, note), perform in steps.items())).as_passing()
+    changes = [Change(action, kind, TITLE, _unless_over(drill, perform), note=note) for (action, kind, note), perform in steps.items()]
+    return Plan((*changes, Change("delete", "Workspace", TITLE, lambda: clear(site), note="the drill is over; its snapshots stay"))).as_passing()
 
 
-def _unless_absent(drill: Drill, perform):
-    """On the rehearsal a step that nobody recorded shows nothing, and is no failure."""
+def _unless_over(drill: Drill, perform):
+    """A step, unless one before it failed. On the rehearsal one that nobody recorded shows nothing, and is no failure."""
     def perform_or_note():
+        if drill.failed():
+            return print("  not done: the drill has failed")
         try:
             perform()
         except NotRecorded as missing:
@@ -98,22 +124,34 @@ def _look(site) -> dict:
 def _back_up(site, wanted: Backup, drill: Drill) -> None:
     for change in backup.ensure_scheduled(site, wanted):
         change.perform()
-    drill.told["backup"] = backup.run(site, wanted, SCRATCH.owner, SCRATCH.name)
+    drill.told["backup"] = _told(lambda: backup.run(site, wanted, SCRATCH.owner, SCRATCH.name))
+
+
+def _told(call) -> dict:
+    """What a backup or restore told, also when it failed: that refutes a claim, and is not an error of this notebook."""
+    try:
+        return call()
+    except BackupFailed as failure:
+        print(failure)
+        return {"result": failure.result, "message": str(failure)}
 
 
 def _delete(site, drill: Drill) -> None:
     clear(site)
     drill.left = [f"{row.volume or row.state} of {row.claim}" for row in _volumes(site)]
     drill.left += [f"{kind} {WHERE}" for kind in ("Namespace",) if site.cluster.get(kind, WHERE)]
-    if drill.left and not site.cluster.replayed:
-        raise RunbookError(f"drill: of the deleted workspace there is still {', '.join(drill.left)}", do="see why, and delete it", fix="93-storage-stuck")
 
 
 def _restore(site, wanted: Backup, spaces: Workspaces, drill: Drill) -> None:
-    told: dict = {}
-    for change in restore.restore(site, wanted, spaces, told):
-        change.perform()
-    drill.told["restore"], drill.after = told, _look(site)
+    def perform():
+        told: dict = {}
+        for change in restore.restore(site, wanted, spaces, told):
+            change.perform()
+        return told
+
+    drill.told["restore"] = _told(perform)
+    if not drill.failed():
+        drill.after = _look(site)
 
 
 def _volumes(site) -> list:

@@ -98,21 +98,25 @@ def _delete_claim(site, table, orphans, title: str) -> Change | None:
         return None
     if title not in set(orphans["claim"]):
         raise ParameterError(f"claim {title}: not one without workspace", do="see the table of claims without workspace; delete the workspace first", fix=FIX)
-    namespace, _, name = title.partition("/")
     volumes = [v for v in table[table["claim"] == title]["volume"] if v]
-
     workspace = next(row.workspace for row in orphans.itertuples() if row.claim == title)
 
     def perform():
-        for kind in ("CronJob", "Job"):  # finished pods hold a claim as running ones do
-            for job in site.cluster.list(kind, namespace, selector=f"{SELECTOR},{WORKSPACE}={workspace}"):
-                site.cluster.delete(kind, job["metadata"]["name"], namespace)
-        site.cluster.delete("PersistentVolumeClaim", name, namespace)
-        site.cluster.wait("PersistentVolumeClaim", name, namespace, until=lambda c: c is None, timeout=WAIT, what=f"claim {title} to be gone")
+        delete_claim(site, title, workspace)
         for volume in volumes:
             remove(site, volume)
 
     return Change("delete", "PersistentVolumeClaim", title, perform, note="and its data" + (f" in {', '.join(volumes)}" if volumes else ""))
+
+
+def delete_claim(site, title: str, workspace: str) -> None:
+    """A claim gone, whose workspace is no more; and with it what backs it up, since finished pods hold a claim as running ones do."""
+    namespace, _, name = title.partition("/")
+    for kind in ("CronJob", "Job"):
+        for job in site.cluster.list(kind, namespace, selector=f"{SELECTOR},{WORKSPACE}={workspace}"):
+            site.cluster.delete(kind, job["metadata"]["name"], namespace)
+    site.cluster.delete("PersistentVolumeClaim", name, namespace)
+    site.cluster.wait("PersistentVolumeClaim", name, namespace, until=lambda c: c is None, timeout=WAIT, what=f"claim {title} to be gone")
 
 
 def remove(site, volume: str) -> None:

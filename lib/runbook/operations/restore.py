@@ -10,6 +10,7 @@ from runbook.params import Backup, Workspace, Workspaces
 from runbook.plans import Change, Field, Plan
 from runbook.workspaces import namespace
 
+HALF = "; the workspace stays stopped, since it is half replaced: restore again, this snapshot or the one that was made just before"
 
 def restore(site, wanted: Backup, spaces: Workspaces, told: dict | None = None) -> Plan:
     """A snapshot of ``wanted.restore`` into ``wanted.restore_to`` (the same, if empty).
@@ -88,8 +89,10 @@ def _perform(site, wanted: Backup, source: tuple[str, str], target: tuple[str, s
     site.cluster.apply(backups.restore_job(wanted, source, target, found.image, found.secret, job))
     try:
         result = backup.finished(site, job, owner, wanted.timeout, f"the restore of {'/'.join(source)} into {owner}/{name}")
-    except RunbookError:
-        if was_running and not replacing(site, job, owner):
+    except RunbookError as failure:
+        begun = replacing(site, job, owner)
+        failure.do += HALF if begun else "; nothing was replaced"
+        if was_running and not begun:
             _start(site, owner, name)  # it is as it was
         raise
     if was_running:

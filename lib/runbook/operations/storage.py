@@ -3,12 +3,15 @@
 from runbook.cluster import quantity
 from runbook.errors import ParameterError
 from runbook.facts import storage as facts
+from runbook.facts.workspaces import SELECTOR
 from runbook.operations.objects import ensure_object
-from runbook.operations.released import remove, set_policy
+from runbook.operations.released import delete_claim, remove, set_policy
 from runbook.params import Storage
 from runbook.plans import Change, Field, Plan, plan_of
+from runbook.workspaces import OWNER, WORKSPACE
 
 FIX = "93-storage-stuck"
+GROWTH_SECONDS = 180
 #: Each volume has a folder of its own below that of its claim, so that a claim made anew never finds, unasked, what an older one left.
 #: A path must begin with namespace and claim: README of rancher/local-path-provisioner, "Storage classes"; there since v0.0.27.
 LAYOUT = "{{ .PVC.Namespace }}/{{ .PVC.Name }}/{{ .PVName }}"
@@ -106,19 +109,52 @@ def _grow(site, classes: dict, title: str, size: str) -> Change | None:
         kind = storage_class.get("provisioner", "its class")
         why = "but it limits no size either: the claim may use what is free on the disk" if kind == facts.LOCAL_PATH else "so the size stays"
         raise ParameterError(f"claim {title}: {kind} cannot grow volumes, {why}", do="leave storage.grow empty for this claim; watch the disk instead")
-    body = {"spec": {"resources": {"requests": {"storage": size}}}}
-    return Change("update", "PersistentVolumeClaim", title, lambda: site.cluster.patch("PersistentVolumeClaim", name, namespace, body),
+    return Change("update", "PersistentVolumeClaim", title, lambda: _enlarge(site, name, namespace, size),
                   (Field("spec.resources.requests.storage", has, size),), note="volumes do not shrink again")
 
 
+def _enlarge(site, name: str, namespace: str, size: str) -> None:
+    """Ask for the size, and wait until the provisioner has given it; some give it when the workspace starts next."""
+    site.cluster.patch("PersistentVolumeClaim", name, namespace, {"spec": {"resources": {"requests": {"storage": size}}}})
+
+    def grown(claim):
+        status = (claim or {}).get("status", {})
+        pending = any(c["type"] == "FileSystemResizePending" and c["status"] == "True" for c in status.get("conditions", []))
+        return pending or quantity(status.get("capacity", {}).get("storage", "0")) >= quantity(size)
+
+    site.cluster.wait("PersistentVolumeClaim", name, namespace, until=grown, timeout=GROWTH_SECONDS,
+                      what=f"claim {namespace}/{name} to have {size}, which its class says it can")
+
+
 def undo(site, wanted: Storage, delete_data: bool = False) -> Plan:
-    """Take step 03 back: no class of ours. The volumes stay with their data, or go with them if ``delete_data``."""
+    """Take step 03 back: no class of ours. The volumes stay with their data, or go with them, claims first, if ``delete_data``."""
     changes = []
     if delete_data:
-        table = facts.volumes(site)
-        changes += [Change("delete", "PersistentVolume", row.volume, lambda name=row.volume: remove(site, name), note=f"and its data, of {row.claim}")
-                    for row in table.itertuples() if row.volume and row.workspace]
+        changes += [Change("delete", "PersistentVolume", row.volume, lambda row=row: _delete_with_claim(site, row), note=f"and its data, of {row.claim}")
+                    for row in facts.volumes(site).itertuples() if row.volume and row.workspace]
     if site.cluster.get("StorageClass", wanted.class_name):
         changes.append(Change("delete", "StorageClass", wanted.class_name, lambda: site.cluster.delete("StorageClass", wanted.class_name),
                               note="volumes of it stay usable" if not delete_data else ""))
     return plan_of(changes)
+
+
+def _delete_with_claim(site, row) -> None:
+    """A volume gone with its folder, and before it the claim that has it, if that is still there."""
+    where, _, name = row.claim.partition("/")
+    claim = site.cluster.get("PersistentVolumeClaim", name, where)
+    if claim and claim["spec"].get("volumeName") == row.volume:
+        delete_claim(site, row.claim, row.workspace)
+    remove(site, row.volume)
+
+
+def refuse_in_use(site, going: set[str] = frozenset()) -> None:
+    """Nobody's data are deleted under a workspace that is there, but for those of the owners who are ``going`` before.
+
+    Raises:
+        ParameterError: which workspaces, and what to do first.
+    """
+    there = [s["metadata"]["labels"] for s in site.cluster.list("StatefulSet", selector=SELECTOR)]
+    using = sorted(f"{labels[OWNER]}/{labels[WORKSPACE]}" for labels in there if labels[OWNER] not in going)
+    if using:
+        raise ParameterError(f"the users' data: workspaces have them in use: {', '.join(using)}",
+                             do="delete these workspaces first (runbook undo 02 does so for the owners in workspaces.list), or keep the data")

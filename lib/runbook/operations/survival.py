@@ -5,10 +5,11 @@ The scratch workspace is there only for that; nobody's work is disturbed.
 
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pandas as pd
 
-from runbook.errors import ClusterError, HostError, NotRecorded
+from runbook.errors import NotRecorded, Unreachable
 from runbook.facts import storage as facts
 from runbook.operations import workspaces
 from runbook.operations.released import remove
@@ -20,12 +21,13 @@ from runbook.workspaces import namespace
 SCRATCH = Workspace(name="proof", owner="scratch")
 FILES = {"workspace": "/workspace/.proof", "home": "/home/coder/.proof"}
 RECOVERY = "crash recovery"  #: what InnoDB says when it starts after a server that did not shut down
+KUBELET_PORT = 10250  #: https://kubernetes.io/docs/reference/networking/ports-and-protocols/
 TRIALS = {
     "pod deleted": "the pod is deleted; the StatefulSet makes another",
     "stopped and started": "the workspace is stopped and started again",
     "Helm upgrade": "the release is upgraded with other values, and back",
     "database killed": "mariadbd dies right after a COMMIT, without shutting down",
-    "kubelet restarted": "k3s is restarted",
+    "kubelet restarted": "the kubelet is another process; containers go on running meanwhile",
 }
 #: The credentials are in the container's environment; they never come here.
 SQL = 'MYSQL_PWD="$MARIADB_PASSWORD" exec mariadb -u"$MARIADB_USER" -h127.0.0.1 "$MARIADB_DATABASE" -BNe "$0"'
@@ -36,8 +38,8 @@ class Proof:
     """What was written, and what was found after each trial.
 
     ``absent`` says why nothing could be written; ``broken`` names the trial after which the data were not what they were: those after it are
-    not made, and the workspace is left as it is. ``seen`` has, by trial, ``{"files", "rows", "volumes", "wanted", "log", "seconds", "replayed", "why"}``: ``wanted`` are the rows that had
-    been committed before it, ``why`` says why a trial was not made.
+    not made, and the workspace is left as it is. ``seen`` has, by trial, ``{"files", "rows", "volumes", "wanted", "log", "seconds", "replayed",
+    "why"}``: ``wanted`` are the rows that had been committed before it, ``why`` says why a trial was not made.
     """
 
     site: object
@@ -215,24 +217,32 @@ def _restarts(pod: dict) -> int:
 
 
 def _restart_kubelet(site, proof, wanted: Storage) -> dict:
+    """The command of the parameters, and whether it did it: another process listens on the kubelet's port, and renews the node's lease."""
     if not wanted.restart_kubelet:
-        return {"why": "storage.restart_kubelet is false"}
-    if site.host.unit("k3s").get("ActiveState") != "active":
-        return {"why": "no k3s unit runs on this host"}
-    before, rows = _uid(site), sql(site, "SELECT * FROM proof ORDER BY id").stdout
-    site.host.run(["systemctl", "restart", "k3s"], root=True, timeout=180)
-    _answers(site)
-    return {"why": "" if _uid(site) == before else "the pod was replaced", "wanted": rows}
+        return {"why": "storage.restart_kubelet names no command"}
+    pod = site.cluster.get("Pod", f"{SCRATCH.name}-0", namespace(SCRATCH.owner))
+    before, rows = _kubelet(site), sql(site, "SELECT * FROM proof ORDER BY id").stdout
+    if before is None or not _process(site, pod["metadata"]["uid"], "mariadbd"):
+        return {"why": site.host.replayed or "the pod and its kubelet do not run on this host"}
+    site.host.run(wanted.restart_kubelet, root=True, timeout=300)
+    _renews(site, pod["spec"]["nodeName"], datetime.now(UTC))
+    _ready(site)
+    same = _kubelet(site) == before
+    return {"why": f"`{' '.join(wanted.restart_kubelet)}` ended well, but the kubelet is the same process" if same else "", "wanted": rows}
 
 
-def _answers(site) -> None:
-    """Wait until the API answers again; the cluster's own retries and the wait's time limit bound it."""
-    name = site.nodes[0]
-    for attempt in range(5):
+def _kubelet(site) -> int | None:
+    """The number of the process that is the kubelet of this host: k3s, where k3s is. ``None``: there is none."""
+    return next((s["pid"] for s in site.host.sockets() if s["port"] == KUBELET_PORT), None)
+
+
+def _renews(site, node: str, since: datetime) -> None:
+    """Wait until the kubelet of a node has renewed its lease. An API server that restarts with it is away for longer than a request is tried."""
+    for last in (False, False, False, True):
         try:
-            site.cluster.wait("Node", name, until=lambda n: bool(n) and any(
-                c["type"] == "Ready" and c["status"] == "True" for c in n["status"]["conditions"]), timeout=120, what=f"node {name} to be Ready")
+            site.cluster.wait("Lease", node, "kube-node-lease", until=lambda lease: bool(lease) and datetime.fromisoformat(lease["spec"]["renewTime"]) > since,
+                              timeout=120, what="the restarted kubelet to renew its lease")
             return
-        except (ClusterError, HostError):
-            if attempt == 4:
+        except Unreachable:
+            if last:
                 raise

@@ -101,7 +101,7 @@ class Storage(Section):
     take_back: list[str] = Field([], description="released volumes to give back to the claim that they had")
     delete: list[str] = Field([], description="released volumes (pvc-…) or claims without workspace (namespace/name) to delete with their data")
     proof: bool = Field(True, description="make a scratch workspace, and end it in every way, to see that its data survive")
-    restart_kubelet: bool = Field(False, description="also restart k3s in that proof: containers go on running, the API pauses")
+    restart_kubelet: list[str] = Field([], description='command that restarts the kubelet, also tried in that proof, such as ["systemctl", "restart", "k3s"]; none: not tried')
 
 
 class Docker(Section):

@@ -4,6 +4,8 @@ alone
 present || finish no-repository "there is no repository at this place"
 for part in $PARTS; do rm -rf "/data/$part/.runbook-restore"; done
 rm -rf /data/backup/*
+# What was fetched in vain would fill the disk of a workspace that goes on.
+trap 'code=$?; [ $code -eq 0 ] || rm -rf /data/workspace/.runbook-restore /data/home/.runbook-restore' EXIT
 
 # Without a lock: one that an interrupted restore left would stop the backups of the workspace that it came from.
 said=$(restic restore --no-lock "$SNAPSHOT" --host "$SOURCE" --include /data/backup --target / 2>&1) || give_up "$said"
