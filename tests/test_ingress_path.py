@@ -146,7 +146,8 @@ def test_the_picture_has_a_box_for_each_hop_and_its_data():
     (answer(200, "private"), "the port"), (answer(302, "private", location="./login?to=/a"), "the sign-in page"),
     (answer(302, "public", location="/login"), "the public port"), (answer(404, "unknown"), "404"), (answer(404, "no-workspace"), "404"),
     (answer(404, "private"), "the port"), (answer(404), "HTTP 404, not from the gateway"), (answer(308, "https", location="https://x/"), "HTTPS"),
-    (answer(301, "", location="https://x/"), "HTTPS"), (answer(401, "private"), "refused (HTTP 401)"), (answer(429, "tries"), "refused (HTTP 429)"),
+    (answer(301, "", location="https://x/"), "HTTPS"), (answer(302, "", location="https://x/"), "HTTPS"),
+    (answer(302, "public", location="https://elsewhere/"), "the public port"), (answer(401, "private"), "refused (HTTP 401)"), (answer(429, "tries"), "refused (HTTP 429)"),
     (answer(500, "private", body="connect ECONNREFUSED 0.0.0.0:9"), "the port, where nothing listens"), (answer(503, "no-endpoint"), "the port, where nothing listens"),
     (answer(0, error="no answer within 10 s"), "no answer within 10 s"), (answer(502, "broken"), "HTTP 502 (broken)"),
 ])

@@ -135,11 +135,9 @@ def test_somebody_who_never_answers():
 
 
 @pytest.mark.parametrize("password, cookie", [("right one", "code-server-session-demo-alice=h%24"), ("wrong one", "")])
-def test_sign_in(authority, tmp_path, password, cookie, monkeypatch):
+def test_sign_in(authority, tmp_path, password, cookie):
     with site(certs.issue(authority, [HOST]), tmp_path) as port:
-        original = wire.request
-        monkeypatch.setattr(wire, "request", lambda *a, **k: original(*a, **k, port=port))
-        found, answer = wire.sign_in(HOST, "127.0.0.1", password, authority=authority.certificate)
+        found, answer = wire.sign_in(HOST, "127.0.0.1", password, port=port, authority=authority.certificate)
         assert found == cookie and answer.status in (200, 302)
 
 

@@ -138,13 +138,13 @@ def request(host: str, address: str, *, path: str = "/", tls: bool = True, port:
         connection.close()
 
 
-def sign_in(host: str, address: str, password: str, *, authority: str = "", verify: bool = True, timeout: float = 20) -> tuple[str, Answer]:
+def sign_in(host: str, address: str, password: str, *, port: int = 0, authority: str = "", verify: bool = True, timeout: float = 20) -> tuple[str, Answer]:
     """Sign in to a workspace's IDE as its page does: the cookie ``"name=value"`` (empty when refused), and the answer.
 
     Form fields: code-server's ``src/browser/pages/login.html`` of 4.139.
     """
     form = urllib.parse.urlencode({"password": password, "base": ".", "href": f"https://{host}/login"})
-    answer = request(host, address, path="/login", method="POST", body=form, authority=authority, verify=verify, timeout=timeout,
+    answer = request(host, address, path="/login", method="POST", body=form, port=port, authority=authority, verify=verify, timeout=timeout,
                      headers={"Content-Type": "application/x-www-form-urlencoded"})
     cookies = [c.split(";", 1)[0] for c in answer.header("set-cookie").splitlines()]
     return next((c for c in cookies if c.startswith("code-server-session") and answer.status == 302), ""), answer

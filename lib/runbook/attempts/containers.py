@@ -74,7 +74,8 @@ def port_url(site, w: Workspace, wanted: Ingress) -> tuple:
     host = urls.host(domain, w.name, w.owner, PORT)
 
     def look() -> dict:
-        cookie, answer = wire.sign_in(urls.host(domain, w.name, w.owner), to, keep_secret(password), authority=trusted, verify=False)
+        cookie, answer = wire.sign_in(urls.host(domain, w.name, w.owner), to, keep_secret(password), port=wanted.probe_port, authority=trusted,
+                                      verify=False)
         if cookie:
             answer = wire.request(host, to, port=wanted.probe_port, authority=trusted, verify=False, headers={"Cookie": keep_secret(cookie)})
         return names.kept(answer)

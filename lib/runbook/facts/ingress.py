@@ -147,7 +147,8 @@ def access(site, wanted: Ingress) -> pd.DataFrame:
 
     def sign_in(u: Url) -> tuple[tuple, str]:
         def look() -> dict:
-            cookie, answer = wire.sign_in(u.host, to, keep_secret(passwords[u.owner, u.workspace]), authority=trusted, verify=False)
+            cookie, answer = wire.sign_in(u.host, to, keep_secret(passwords[u.owner, u.workspace]), port=wanted.probe_port, authority=trusted,
+                                          verify=False)
             cookies[u.owner, u.workspace] = keep_secret(cookie)
             return {"signed_in": bool(cookie), "error": "" if cookie else answer.error or f"HTTP {answer.status} {answer.header(MARK)}"}
         return (u.owner, u.workspace), probe(site, ["sign-in", u.host], look)
@@ -171,8 +172,9 @@ def access(site, wanted: Ingress) -> pd.DataFrame:
         if by and not signed[by][0].get("signed_in"):
             said, why = signed[by]
             return row("–", False if said else None, f"sign-in to {'/'.join(by)} failed: {said['error']}" if said else why)
-        look = lambda: kept(wire.request(u.host, to, tls=u.visibility != "http", port=wanted.probe_port if u.visibility != "http" else 80,
-                                          authority=trusted, verify=False, headers={"Cookie": cookies[by]} if by else {}))
+        tls = u.visibility != "http"
+        look = lambda: kept(wire.request(u.host, to, tls=tls, port=wanted.probe_port if tls else wanted.probe_http_port, authority=trusted,
+                                         verify=False, headers={"Cookie": cookies[by]} if by else {}))
         said, why = probe(site, ["get", shown, who], look)
         observed = observe(said) if said else "–"
         return row(observed, observed in ANSWERS[expected] if said else None, why)
@@ -205,6 +207,7 @@ EXPECTED = {("ide", "in"): "the IDE", ("ide", "out"): "the sign-in page", ("priv
 #: Which observations are that.
 ANSWERS = {"the IDE": {"the IDE"}, "the sign-in page": {"the sign-in page"}, "the port": {"the port", "the port, where nothing listens"},
            "the public port": {"the public port", "the port, where nothing listens"}, "404": {"404"}, "another address: HTTPS": {"HTTPS"}}
+REDIRECTS = (301, 302, 307, 308)
 
 
 def observe(said: dict) -> str:
@@ -212,7 +215,7 @@ def observe(said: dict) -> str:
     status, mark, location = said["status"], said["mark"], said["location"]
     if not status:
         return said["error"]
-    if status in (301, 308) and location.startswith("https://"):
+    if status in REDIRECTS and location.startswith("https://") and mark in ("", "https"):  # the controller's own, or the gateway's
         return "HTTPS"
     if not mark:
         return f"HTTP {status}, not from the gateway"

@@ -31,7 +31,9 @@ def table(site, owner: str = "") -> pd.DataFrame:
     where = namespace(owner) if owner else ""
     sets = site.cluster.list("StatefulSet", where, selector=SELECTOR)
     pods = {_key(p): p for p in site.cluster.list("Pod", where, selector=SELECTOR)}
-    claims = site.cluster.list("PersistentVolumeClaim", where, selector=SELECTOR)
+    sizes: dict[tuple[str, str], float] = {}
+    for claim in site.cluster.list("PersistentVolumeClaim", where, selector=SELECTOR):
+        sizes[_key(claim)] = sizes.get(_key(claim), 0) + float(quantity(claim["spec"]["resources"]["requests"]["storage"]))
     usage = {(u["namespace"], u["name"]): u for u in _usage(site, where)}
     rows = []
     for obj in sets:
@@ -39,11 +41,10 @@ def table(site, owner: str = "") -> pd.DataFrame:
         pod = pods.get(key)
         state, why = state_of(obj, pod)
         if state == "failing" or state == "starting" and pod is None:
-            why = why or _refusals(site, obj)
+            why = why or refusal(site, obj)
         used = usage.get((key[0], f"{key[1]}-0"), {})
-        size = sum(quantity(c["spec"]["resources"]["requests"]["storage"]) for c in claims if _key(c) == key)
         rows.append((obj["metadata"]["labels"][OWNER], key[1], state, _age(obj), float(used.get("cpu", float("nan"))),
-                     round(float(used.get("memory", float("nan"))) / 2**20, 1), round(float(size) / 2**30, 2), _url(obj), why))
+                     round(float(used.get("memory", float("nan"))) / 2**20, 1), round(sizes.get(key, 0) / 2**30, 2), _url(obj), why))
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["owner", "name"], ignore_index=True)
 
 
@@ -77,7 +78,23 @@ def trouble(site, name: str, owner: str) -> str:
     if pod:
         return "\n".join(troubles(site.cluster, pod))
     obj = site.cluster.get("StatefulSet", name, namespace(owner))
-    return _refusals(site, obj) if obj else ""
+    return refusal(site, obj) if obj else ""
+
+
+def refusals(site, workload: dict) -> list[tuple[str, int]]:
+    """What the API server refused a StatefulSet, as an exceeded quota does: its words, and how often; oldest first."""
+    return [told for told in _warnings(site, workload) if "forbidden" in told[0]]
+
+
+def refusal(site, workload: dict) -> str:
+    """Why a StatefulSet has no pod: the last that it is warned of; empty if there is nothing."""
+    return next((message for message, _ in reversed(_warnings(site, workload))), "")
+
+
+def _warnings(site, workload: dict) -> list[tuple[str, int]]:
+    meta = workload["metadata"]
+    return [(e.get("message", ""), e.get("count") or 1) for e in site.cluster.events(meta["namespace"], of=f"StatefulSet/{meta['name']}")
+            if e.get("type") == "Warning"]
 
 
 def pages(site, wanted: Workspaces) -> pd.DataFrame:
@@ -250,13 +267,6 @@ def _usage(site, where: str) -> list[dict]:
         return site.cluster.usage("pods", where)
     except ClusterError:  # metrics-server is not there, or has not measured yet
         return []
-
-
-def _refusals(site, obj: dict) -> str:
-    """Why a StatefulSet has no pod: the last refusal, such as an exceeded quota."""
-    name, where = obj["metadata"]["name"], obj["metadata"]["namespace"]
-    told = [e.get("message", "") for e in site.cluster.events(where, of=f"StatefulSet/{name}") if e.get("type") == "Warning"]
-    return told[-1] if told else ""
 
 
 def _get(site, owner: str, name: str, port: int, path: str) -> tuple[int, str]:

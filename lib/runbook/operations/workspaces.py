@@ -137,16 +137,19 @@ def settle(site, name: str, owner: str, timeout: int) -> None:
     """Wait until a workspace's pod is ready, or queued for want of room, or not wanted.
 
     Raises:
-        RunbookError: it fails, with its containers' own words; or it is not ready in time.
+        RunbookError: it fails, with its containers' own words; a quota refuses its pod; or it is not ready in time.
     """
     where, pod = namespace(owner), f"{name}-0"
     workload = site.cluster.get("StatefulSet", name, where)
     if workload is None or workload["spec"].get("replicas", 1) == 0:
         return
     revision = workload.get("status", {}).get("updateRevision", "")
+    before = facts.refusals(site, workload)
 
     def settled(obj: dict | None) -> bool:
-        if obj is None or revision and obj["metadata"].get("labels", {}).get("controller-revision-hash", revision) != revision:
+        if obj is None:
+            return facts.refusals(site, workload) != before  # refused now; what was refused earlier is still told
+        if revision and obj["metadata"].get("labels", {}).get("controller-revision-hash", revision) != revision:
             return False
         return facts.state_of(workload, obj)[0] in ("ready", "queued")
 
@@ -162,6 +165,9 @@ def settle(site, name: str, owner: str, timeout: int) -> None:
     except ClusterError as error:
         raise RunbookError(f"workspace {owner}/{name} does not start: {error.what.splitlines()[0]}\n{facts.trouble(site, name, owner)}".rstrip(),
                            do="mend the reason above, then run the step again; what was begun is taken back", fix=FIX) from None
+    if obj is None:
+        raise RunbookError(f"workspace {owner}/{name} gets no pod: {facts.refusal(site, workload)}",
+                           do="stop or delete another workspace of this owner, or raise workspaces.quota; what was begun is taken back", fix=FIX)
     state, why = facts.state_of(workload, obj)
     if state == "queued":
         print(f"workspace {owner}/{name} is queued: {why}", flush=True)

@@ -147,6 +147,7 @@ class Ingress(Section):
     owners: OwnerList = Field([], description="only the workspaces of these owners; empty: of everybody")
     at_once: int = Field(16, ge=1, le=64, description="how many probes side by side")
     probe_port: Port = Field(443, description="the port that probes connect to")
+    probe_http_port: Port = Field(80, description="the same, of the way without TLS, which must lead to HTTPS")
     controller_namespaces: NameList = Field(["kube-system"], description="where the ingress controller runs; only it reaches the gateway")
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from runbook import plots
+from runbook.cluster import quantity
 from runbook.errors import RunbookError
 from runbook.facts import scaling, workspaces as facts
 from runbook.facts.capacity import requests
@@ -22,30 +23,47 @@ from runbook.paths import charts
 from runbook.performance.measured import Missing
 from runbook.plans import Plan, plan_of
 from runbook.plots import Drawing
-from runbook.workspaces import chart_values, namespace
+from runbook.workspaces import chart_values, namespace, volume_sizes
 
 OWNER = "loadtest"  #: owners of the count: loadtest1, loadtest2…
 IDLE_SECONDS, WORK_SECONDS = 30, 30  #: twice metrics-server's 15 s, so that one measurement lies wholly inside
 GONE_SECONDS = 90  #: until what was removed is gone
 MIB = 2**20
+QUOTA = "quota of one owner"
 #: Asks the workspace's own page for as long as told, over and over: PHP and its database at work.
 WORK = '$end=time()+%d; $n=0; while(time()<$end){if(@file_get_contents("http://127.0.0.1/")!==false)$n++;} echo $n;'
 
 
 def predict(site, fleet: Workspaces) -> pd.DataFrame:
-    """How many more workspaces fit, in the scheduler's terms: by requests, node by node.
+    """How many more workspaces fit: by requests, node by node, as the scheduler reckons; and how many one owner's quota lets in.
 
-    Columns ``what`` (cpu in millicores, memory in MiB, pods), ``one`` (that one asks for), ``free`` (the sum over the nodes), ``fit``
-    (how many by this alone), and ``together``, by all three, the same in every row.
+    Columns ``what`` (cpu in millicores, memory in MiB, pods, quota of one owner), ``one`` (that one asks for), ``free`` (the sum
+    over the nodes), ``fit`` (how many by this alone), and ``together``: how many start before the first is refused, the same in
+    every row. A quota counts there only if it lets in fewer than ``quota.workspaces``, which is how many each owner is given.
     """
-    sample = Workspace(name="one", owner=OWNER)
-    asked = requests(render(charts() / "workspace", "one", namespace(OWNER), chart_values(sample, fleet, "image", {})))
+    asked = _asked(fleet)
     room = scaling.room(site)
     each = {"cpu": (asked["cpu"] * 1000, room["cpu_free_m"]), "memory": (asked["memory"] / MIB, room["memory_free_mib"]), "pods": (1, room["pods_free"])}
     nodes = pd.DataFrame({what: (free.clip(lower=0) / one).apply(math.floor) for what, (one, free) in each.items()})
-    together = int(nodes.min(axis=1).sum())
+    owner, together = _by_quota(fleet, asked), int(nodes.min(axis=1).sum())
+    if owner < fleet.quota.workspaces:
+        together = min(together, owner)
     rows = [(what, round(one, 1), round(float(free.sum()), 1), int(nodes[what].sum()), together) for what, (one, free) in each.items()]
+    rows.append((QUOTA, 1, fleet.quota.workspaces, owner, together))
     return pd.DataFrame(rows, columns=["what", "one", "free", "fit", "together"])
+
+
+def _asked(fleet: Workspaces) -> dict[str, float]:
+    """What one workspace asks for: ``cpu`` (cores) and ``memory`` (bytes)."""
+    sample = Workspace(name="one", owner=OWNER)
+    return requests(render(charts() / "workspace", "one", namespace(OWNER), chart_values(sample, fleet, "image", {})))
+
+
+def _by_quota(fleet: Workspaces, asked: dict[str, float]) -> int:
+    """How many workspaces the quota of one owner lets in."""
+    storage = sum(quantity(size) for size in volume_sizes(fleet).values())
+    pairs = ((fleet.quota.cpu, asked["cpu"]), (fleet.quota.memory, asked["memory"]), (fleet.quota.storage, storage))
+    return min(fleet.quota.workspaces, *(math.floor(float(quantity(limit)) / float(one) + 1e-9) for limit, one in pairs))
 
 
 @dataclass
@@ -58,6 +76,7 @@ class Filled:
         used: ``workspace``, ``idle_mib``, ``active_mib``, ``request_mib``, ``idle_m``, ``active_m``.
         refusal: why the first one found no room; "" when all that were asked for did.
         left: what is still there afterwards; "" if nothing is.
+        each: workspaces that one owner was given.
     """
 
     why: str = ""
@@ -65,13 +84,19 @@ class Filled:
     used: pd.DataFrame = field(default_factory=pd.DataFrame)
     refusal: str = ""
     left: str = ""
+    each: int = 1
 
-    def table(self) -> pd.DataFrame | Missing:
-        """One row a finding: ``finding``, ``value``."""
+    def table(self, predicted: pd.DataFrame) -> pd.DataFrame | Missing:
+        """One row a finding: ``finding``, ``value``. ``predicted``: of :func:`predict`, before anything was started."""
         if self.why:
             return Missing(self.why)
         took, used = self.started["seconds"].dropna(), self.used
-        rows = [("workspaces that ran at once", len(took)), ("first refusal", self.refusal or f"none: all {len(self.started)} that were asked for ran"),
+        fit = int(predicted["together"].iloc[0])
+        by = predicted.loc[predicted["fit"].idxmin(), "what"] if fit in set(predicted["fit"]) else "cpu, memory and pods together"
+        rows = [("reckoned beforehand", f"{fit}, by {by}"), ("workspaces that ran at once", len(took)),
+                ("first refusal", self.refusal or f"none: all {len(self.started)} that were asked for ran"),
+                ("ran against reckoned", "not reached: more were not tried" if not self.refusal else
+                 "as reckoned" if len(took) == fit else f"{len(took) - fit:+d}"),
                 *((f"time to IDE, p{q}", f"{percentile(took, q):.1f} s") for q in (50, 95) if len(took))]
         for state in ("idle", "active") if self._measured() else ():
             rows.append((f"one workspace {state}, median", f"{used[f'{state}_mib'].median():.0f} MiB, {used[f'{state}_m'].median():.0f} millicores"))
@@ -98,6 +123,10 @@ class Filled:
         most = min(fit, ran) if self.refusal else max(fit, ran)
         how = f"{fit} by requests; {ran} ran" + ("" if self.refusal else ", more were not tried")
         rows = [("workspaces at most", most, how)]
+        one, each = predicted.set_index("what")["one"], min(self.each, max(most, 1))
+        rows += [("quota of an owner, workspaces", each, "as asked for" if each == self.each else "no more fit on this server"),
+                 ("quota of an owner, CPU (millicores)", math.ceil(each * one["cpu"]), f"{each} that request {one['cpu']:.0f} each"),
+                 ("quota of an owner, memory (MiB)", math.ceil(each * one["memory"]), f"{each} that request {one['memory']:.0f} each")]
         if self._measured():
             need = math.ceil(self.used["active_mib"].max() * 1.2)
             rows.append(("memory of one, all containers (MiB)", need, f"the largest used {self.used['active_mib'].max():.0f} at work; 20 % on top; "
@@ -120,7 +149,7 @@ def fill(site, fleet: Workspaces, wanted: Load, do: Callable[[Plan], object]) ->
         return Filled(why)
     each = fleet.quota.workspaces
     names = [Workspace(name=f"w{i + 1}", owner=f"{OWNER}{i // each + 1}") for i in range(wanted.workspaces_most)]
-    filled, begun, rows = Filled(), [], []
+    filled, begun, rows = Filled(each=each), [], []
     try:
         for number, start in enumerate(range(0, len(names), wanted.workspaces_wave), 1):
             wave = names[start:start + wanted.workspaces_wave]
@@ -181,7 +210,7 @@ def _measure(site, fleet: Workspaces, ran: list[Workspace]) -> pd.DataFrame:
             pool.submit(site.cluster.exec, f"{w.name}-0", ["php", "-r", WORK % WORK_SECONDS], namespace(w.owner), "web", timeout=WORK_SECONDS + 30,
                         check=False)
         active = _usage(site, ran, WORK_SECONDS)
-    asked = requests(render(charts() / "workspace", "one", namespace(OWNER), chart_values(ran[0], fleet, "image", {})))["memory"] / MIB
+    asked = _asked(fleet)["memory"] / MIB
     nothing = (float("nan"), float("nan"))
     rows = [(f"{w.owner}/{w.name}", idle.get(w, nothing)[0], active.get(w, nothing)[0], asked, idle.get(w, nothing)[1], active.get(w, nothing)[1])
             for w in ran]
