@@ -15,6 +15,7 @@ NEEDS = {
     "root": lambda: os.geteuid() == 0 and all(map(shutil.which, ("ip", "nft"))),
     "cluster": lambda: bool(os.environ.get("KUBECONFIG")),
     "browser": lambda: bool(shutil.which("chromium")),
+    "haproxy": lambda: bool(shutil.which("haproxy") and os.environ.get("HAPROXY_INGRESS")),
     "long": lambda: os.environ.get("RUNBOOK_LONG") == "1",
 }
 left_out: dict[str, int] = {}

@@ -135,6 +135,19 @@ def test_a_name_is_judged_strictly_when_it_is_ones_own():
     assert facts.judge_names(wire.Names(error="silent", silent=True), TO, WANTED)[0] is None
 
 
+def holding(name, *ports, node="n1", phase="Running"):
+    return {"metadata": meta(name, "shop"), "spec": {"nodeName": node, "containers": [{"name": "c", "ports": [{"hostPort": p} for p in ports]}]},
+            "status": {"phase": phase}}
+
+
+@pytest.mark.parametrize("others, said", [
+    ([], "waits for the port: 0/1 nodes"), ([holding("web", 443)], "waits for the port, which pod shop/web holds: delete what made it"),
+    ([holding("web", 8443)], "waits for the port: 0/1 nodes"), ([holding("web", 443, phase="Succeeded")], "waits for the port: 0/1 nodes"),
+    ([holding("traefik", 443, node="")], "waits for the port: 0/1 nodes"), ([holding("a", 80, 443), holding("b", 443)], "pod shop/a, shop/b holds")])
+def test_a_waiting_controller_names_who_has_its_port(others, said):
+    assert said in rp._waits(holding("traefik", 443, node=""), 443, others, "0/1 nodes had no free ports")
+
+
 def test_the_picture_has_a_box_for_each_hop_and_its_data():
     drawing = plots.request_path(pd.concat([judged(), judged(u=PUBLIC, answer=answer(503, "no-endpoint"))]), "way", note="replayed")
     assert drawing.png()[:8] == b"\x89PNG\r\n\x1a\n" and len(drawing.data) == 2 * len(rp.HOPS)

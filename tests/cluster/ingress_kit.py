@@ -15,7 +15,7 @@ import workspaces_kit as kit
 from dns_kit import dns
 
 import runbook
-from runbook import urls, wire
+from runbook import certs, urls, wire
 from runbook.facts import ingress as facts
 from runbook.operations.ingress import ensure_ingress, undo
 from runbook.operations.workspaces import settle
@@ -35,11 +35,14 @@ def section(resolver: str, **more):
 
 
 @contextmanager
-def edge():
-    """The site, the section of step 05 applied to it; two owners with a workspace each, whose port 8000 is public. All of it goes at the end."""
+def edge(**more):
+    """The site, the section of step 05 applied to it; two owners with a workspace each, whose port 8000 is public. All of it goes at the end.
+
+    ``more``: keys of the section.
+    """
     site = kit.connect()
     with dns({f"*.ws.{DOMAIN}": LOCAL, f"ws.{DOMAIN}": LOCAL}) as resolver:
-        wanted = section(resolver)
+        wanted = section(resolver, **more)
         kit.make(site, *({"name": NAME, "owner": o} for o in OWNERS))
         for owner in OWNERS:
             declare(site, owner)
@@ -80,19 +83,20 @@ def host(owner: str, port: int = 0) -> str:
 
 def cookie(site, wanted, owner: str) -> str:
     """Signed in: ``name=value``."""
-    found, answer = wire.sign_in(host(owner), LOCAL, kit.password(site, owner, NAME), authority=facts.authority(site, wanted))
+    found, answer = wire.sign_in(host(owner), LOCAL, kit.password(site, owner, NAME), port=wanted.probe_port,
+                                 authority=facts.authority(site, wanted))
     assert found, f"{answer.status} {answer.error} {answer.body[:300]}"
     return found
 
 
-def tls(name: str, authority: str) -> ssl.SSLSocket:
-    return wire.trusting(authority).wrap_socket(socket.create_connection((LOCAL, 443), 20), server_hostname=name)
+def tls(name: str, authority: str, port: int = 443) -> ssl.SSLSocket:
+    return wire.trusting(authority).wrap_socket(socket.create_connection((LOCAL, port), 20), server_hostname=name)
 
 
-def upload(name: str, authority: str, megabytes: int, headers: dict) -> tuple[int, bytes, float]:
+def upload(name: str, authority: str, megabytes: int, headers: dict, port: int = 443) -> tuple[int, bytes, float]:
     """POST so many MB, in pieces; status, answer and seconds."""
     connection, piece = http.client.HTTPConnection(name), b"x" * 2**20
-    connection.sock = tls(name, authority)
+    connection.sock = tls(name, authority, port)
     connection.sock.settimeout(300)
     started = time.monotonic()
     connection.request("POST", "/upload", (piece for _ in range(megabytes)), {"Content-Length": str(megabytes * 2**20)} | headers)
@@ -110,6 +114,34 @@ def give(site, wanted, pair) -> None:
     """This certificate to the ingress controller."""
     data = {"tls.crt": base64.b64encode(pair.certificate.encode()).decode(), "tls.key": base64.b64encode(pair.key.encode()).decode()}
     site.cluster.patch("Secret", facts.CERTIFICATE, wanted.namespace, {"data": data})
+
+
+@contextmanager
+def program(folder, port: int = 0):
+    """Another program with TLS on a port of this machine; its number."""
+    pair = certs.issue(certs.new_authority("other.test"), ["other.test"])
+    (folder / "c.pem").write_text(pair.certificate)
+    (folder / "k.pem").write_text(pair.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "c.pem", folder / "k.pem")
+    listening = socket.create_server((LOCAL, port))
+
+    def serve():
+        while True:
+            try:
+                plain, _ = listening.accept()
+                with context.wrap_socket(plain, server_side=True) as line:
+                    line.recv(4096)
+                    line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi")
+            except OSError:
+                if listening.fileno() < 0:
+                    return
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        listening.close()
 
 
 def until(look, what: str, seconds: float = 40):

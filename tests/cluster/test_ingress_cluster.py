@@ -4,11 +4,8 @@ import base64
 import datetime
 import json
 import os
-import socket
-import ssl
 import threading
 import time
-from contextlib import contextmanager
 from datetime import timedelta
 
 import ingress_kit as kit
@@ -273,35 +270,9 @@ def test_dns_pointing_elsewhere(edge, address, words):
         assert found.ok.tolist() == [True, False] and f"make the record *.ws.{DOMAIN} A {LOCAL}" in facts.wrong(found)
 
 
-@contextmanager
-def somebody_on_the_port(tmp_path):
-    """Another program with TLS, on a port of this machine: its number."""
-    pair = certs.issue(certs.new_authority("other.test"), ["other.test"])
-    (tmp_path / "c.pem").write_text(pair.certificate)
-    (tmp_path / "k.pem").write_text(pair.key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "c.pem", tmp_path / "k.pem")
-    listening = socket.create_server((LOCAL, 0))
-
-    def serve():
-        while True:
-            try:
-                plain, _ = listening.accept()
-                with context.wrap_socket(plain, server_side=True) as line:
-                    line.recv(4096)
-                    line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi")
-            except OSError:
-                if listening.fileno() < 0:
-                    return
-
-    threading.Thread(target=serve, daemon=True).start()
-    yield listening.getsockname()[1]
-    listening.close()
-
-
 def test_a_port_that_another_program_holds(edge, tmp_path):
     site, wanted = edge
-    with somebody_on_the_port(tmp_path) as port:
+    with kit.program(tmp_path) as port:
         red(site, wanted.model_copy(update={"probe_port": port}), "port", f"holds port {port}", f"(process {os.getpid()})")
     red(site, wanted.model_copy(update={"probe_port": port}), "port", "nothing listens there", "see that the ingress controller runs")
 

@@ -230,12 +230,20 @@ def _holder(site, seen: Seen) -> str:
     for pod in seen.controller_pods:
         for c in pod.get("status", {}).get("conditions", []):
             if c["type"] == "PodScheduled" and c["status"] == "False" and "free ports" in c.get("message", ""):
-                return f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']} waits for the port: {c['message']}"
+                return _waits(pod, seen.wanted.probe_port, site.cluster.list("Pod"), c["message"])
     try:
         found = [s for s in site.host.sockets() if s["port"] == seen.wanted.probe_port and s["program"]]
     except Exception:  # of another machine, or not recorded: no help from there
         return ""
     return f"{found[0]['program']} (process {found[0]['pid']}) holds port {found[0]['port']}: stop it, or move it to another port" if found else ""
+
+
+def _waits(waiting: dict, port: int, pods: list[dict], why: str) -> str:
+    """A pod that gets no node because its port is taken, and the pods that have that port of the host."""
+    holders = [_title(p) for p in pods if p["spec"].get("nodeName") and p.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+               and any(port == n.get("hostPort") for c in p["spec"]["containers"] for n in c.get("ports") or [])]
+    return f"pod {_title(waiting)} waits for the port" + (
+        f", which pod {', '.join(holders)} holds: delete what made it, or give it another hostPort" if holders else f": {why}")
 
 
 def _ingress_of(seen: Seen, host: str) -> dict | None:
