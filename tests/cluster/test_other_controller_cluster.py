@@ -43,12 +43,14 @@ def controller(folder: Path):
     shutil.copytree(source / "rootfs/etc/lua", folder / "etc/haproxy/lua")
     for part in ("var/run/haproxy", "var/lib/haproxy"):
         (folder / part).mkdir(parents=True)
-    ports = {"https-port": https, "http-port": http, "stats-port": stats, "healthz-port": health, "bind-ip-addr-http": "127.0.0.1"}
-    for obj in ({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}},
-                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "haproxy", "namespace": SPACE}, "data": {k: str(v) for k, v in ports.items()}},
-                {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": CLASS}, "spec": {"controller": CONTROLLER}}):
+    keys = {"https-port": f"{https}", "http-port": f"{http}", "stats-port": f"{stats}", "healthz-port": f"{health}",
+            "bind-ip-addr-http": "127.0.0.1"}
+    for obj in (
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}},
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "haproxy", "namespace": SPACE}, "data": keys},
+            {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": CLASS}, "spec": {"controller": CONTROLLER}}):
         site.cluster.apply(obj)
-    argv = [str(source / "haproxy-ingress-controller"), f"--kubeconfig={os.environ['KUBECONFIG']}", f"--local-filesystem-prefix={folder}",
+    argv = [str(source / "haproxy-ingress-controller"), f"--kubeconfig={site.kubeconfig}", f"--local-filesystem-prefix={folder}",
             "--update-status=false", f"--configmap={SPACE}/haproxy", "--watch-gateway=false", f"--healthz-addr=127.0.0.1:{own}"]
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(argv, cwd=source, stdout=log, stderr=subprocess.STDOUT)

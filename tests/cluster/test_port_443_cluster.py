@@ -97,7 +97,8 @@ def test_a_pod_that_holds_the_port(edge):
     site, _ = edge
     with without_the_controller(site), pod_on_the_port(site):
         site.cluster.scale("Deployment", CONTROLLER, SYSTEM, 1)  # starts, and finds its port taken
-        kit.until(lambda: [p for p in controllers(site) if "free ports" in str(p["status"].get("conditions"))], "the scheduler to refuse it")
+        refused = lambda: [p for p in controllers(site) if "free ports" in str(p["status"].get("conditions"))]
+        kit.until(lambda: refused() or None, "the scheduler to refuse it")
         red_at_the_port(edge, "", f"pod {SYSTEM}/{CONTROLLER}-", f"pod {SPACE}/shop holds", "another hostPort")
         found = {f.signal: f.where for f in diagnose(site).findings}
         assert found["port-taken"].startswith(f"Pod {SYSTEM}/{CONTROLLER}-") and "ingress-down" in found

@@ -46,7 +46,7 @@ def blind(how: str):
             site.cluster.delete(API_SERVICE, API)
             kit.gone(site, API_SERVICE, API)
         else:
-            site.cluster.wait(API_SERVICE, API, timeout=90, what="the metrics API to be unavailable", until=lambda s: not available(s))
+            site.cluster.wait(API_SERVICE, API, timeout=90, until=lambda s: not available(s), what="the metrics API to be unavailable")
         yield connect()
     finally:
         site.cluster.apply(back, manager=manager, force=True)
@@ -55,23 +55,25 @@ def blind(how: str):
 
 
 def available(service: dict | None) -> bool:
-    return any(c["type"] == "Available" and c["status"] == "True" for c in (service or {}).get("status", {}).get("conditions", []))
+    conditions = (service or {}).get("status", {}).get("conditions", [])
+    return any(c["type"] == "Available" and c["status"] == "True" for c in conditions)
 
 
 @pytest.mark.parametrize("how", ["down", "absent"])
 def test_step_06_says_so_and_changes_nothing(how, tmp_path):
     file = tmp_path / "blind.yaml"
-    file.write_text(yaml.safe_dump({"name": "blind", "target": "local", "kubeconfig": os.environ["KUBECONFIG"], "load": {"namespace": SPACE}}))
+    site = {"name": "blind", "target": "local", "kubeconfig": os.environ["KUBECONFIG"]}
+    file.write_text(yaml.safe_dump(site | {"load": {"namespace": SPACE}}))
     with blind(how) as site:
         assert facts.measures(site).startswith(SAYS[how])
-        done = subprocess.run([sys.executable, "-m", "runbook.cli", "run", "--params", str(file), "--only", "06", "--mode", "apply",
-                               "--reports", str(tmp_path)], capture_output=True, text=True, timeout=300, cwd=paths.root())
+        command = ["run", "--params", str(file), "--only", "06", "--mode", "apply", "--reports", str(tmp_path)]
+        done = subprocess.run([sys.executable, "-m", "runbook.cli", *command], capture_output=True, text=True, timeout=300, cwd=paths.root())
         record = json.loads(next(tmp_path.glob("2*/run.json")).read_text())
         (step,) = record["steps"]
-        refuted = [c for c in step["claims"] if c["state"] == "refuted"]
+        refuted = [c for c in step["claims"] if c["outcome"] == "refuted"]
         assert done.returncode != 0 and record["result"] == "failed"
         assert [c["claim"] for c in refuted] == ["the cluster measures CPU and memory (metrics-server)"]
-        assert SAYS[how] in json.dumps(refuted) and "k3s brings metrics-server" in json.dumps(refuted)
+        assert SAYS[how] in json.dumps(step) and "k3s brings metrics-server" in json.dumps(step)
         assert SAYS[how].split(":")[0] in done.stdout + done.stderr
         assert site.cluster.get("Namespace", SPACE) is None
         assert workspaces.table(site).memory.isna().all(), "the table of workspaces needs no metrics"

@@ -86,7 +86,7 @@ class Filled:
     left: str = ""
     each: int = 1
 
-    def table(self, predicted: pd.DataFrame) -> pd.DataFrame | Missing:
+    def table(self, predicted: pd.DataFrame | None) -> pd.DataFrame | Missing:
         """One row a finding: ``finding``, ``value``. ``predicted``: of :func:`predict`, before anything was started."""
         if self.why:
             return Missing(self.why)

@@ -64,7 +64,7 @@ def failures(errors: pd.DataFrame, seconds: pd.DataFrame, name: str, note: str =
     stage_marks(ax, seconds)
     offered, total = int(seconds["offered"].sum()), int(errors["requests"].sum())
     if errors.empty:
-        ax.set_ylim(0, 1)
+        ax.set(ylim=(0, 1), yticks=[0])
         ax.text(0.5, 0.5, f"none of {offered} requests failed", transform=ax.transAxes, ha="center", va="center", fontsize=13, color=GREEN)
         return Drawing(name, figure, f"None of {offered} requests failed.", errors)
     table = errors.pivot_table(index="second", columns="kind", values="requests", aggfunc="sum", fill_value=0)
@@ -83,7 +83,7 @@ def knee_curve(stages: pd.DataFrame, objective: Objective, knee: Knee, name: str
     for column, colour, style, marker in (("p50", BLUE, "-", "o"), ("p95", ORANGE, "--", "s"), ("p99", PURPLE, "-.", "^")):
         ax.plot(stages["offered"], stages[column], color=colour, linestyle=style, marker=marker, label=column)
     bad = stages[~stages["good"]]
-    ax.plot(bad["offered"], bad["p95"], linestyle="", marker="x", color=RED, markersize=11, markeredgewidth=2, label="objective broken")
+    ax.plot(bad["offered"], bad["p95"], linestyle="", marker="x", color=RED, markersize=11, markeredgewidth=2, label="too much")
     ax.set(xlabel="offered requests per second", ylabel="latency (ms, logarithmic)", xlim=(0, stages["offered"].max() * 1.06))
     milliseconds(ax, min(stages["p50"].min(), objective.under_ms), max(stages["p99"].max(), objective.under_ms))
     objective_line(ax, objective.under_ms)
@@ -92,7 +92,9 @@ def knee_curve(stages: pd.DataFrame, objective: Objective, knee: Knee, name: str
         right = knee.rate > stages["offered"].max() * 0.6
         ax.annotate(f"knee: {knee.rate:.0f}/s" + ("" if knee.beyond else " or more"), (knee.rate, 0.96), xycoords=("data", "axes fraction"),
                     xytext=(-5 if right else 5, 0), textcoords="offset points", ha="right" if right else "left", va="top", color=GREEN)
-    ax.set_title("How latency grows with the load", loc="left")
+    if knee.beyond:  # a queue that grows is too much before the latency is
+        ax.text(0, 1.02, f"{knee.beyond} is too much: {knee.why}", transform=ax.transAxes, fontsize=8, color=RED, va="bottom")
+    ax.set_title("How latency grows with the load", loc="left", pad=16)
     legend(ax)
     alt = (f"Latency against offered rate from {stages['offered'].min():.0f} to {stages['offered'].max():.0f} requests/s; "
            f"objective {objective}; knee: {knee}.")
@@ -116,7 +118,7 @@ def before_after(before: pd.DataFrame, after: pd.DataFrame, objective: Objective
     ax.set(ylabel="p95 latency (ms, logarithmic)", xlabel="offered requests per second", xlim=(-0.6, len(both) - 0.4))
     ax.set_xticks(places, [f"{rate:.0f}" for rate in both["planned_before"]])
     objective_line(ax, objective.under_ms)
-    ax.set_title("Before and after", loc="left")
+    ax.set_title("p95 latency before and after the recommendation", loc="left")
     legend(ax)
     parts = "; ".join(f"{r.stage}: {r.p95_before:.0f} ms before, {r.p95_after:.0f} ms after" for r in both.itertuples())
     return Drawing(name, figure, f"p95 latency by offered rate, before and after the change. {parts}. Objective {objective}.", both)

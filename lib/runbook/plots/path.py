@@ -54,7 +54,7 @@ def _row(ax, low: float, url: str, way: pd.DataFrame) -> None:
         passed = passed and hop.state != "broken"
 
 
-def _wrapped(text: str, lines: int, width: int = 21) -> str:
+def _wrapped(text: str, lines: int, width: int = 19) -> str:
     """Some lines of text; a long name is cut at its dots, hyphens and slashes first."""
     spaced = str(text).replace("/", "/\u200b").replace(".", ".\u200b")
     out: list[str] = []
