@@ -196,7 +196,7 @@ def test_a_copy_on_the_same_disk_is_called_that():
     df = "head\n/dev/vda 10 5 5 10 5\n"
     config = {"kind": "ConfigMap", "metadata": {"name": "local-path-config", "namespace": "kube-system"},
               "data": {"config.json": '{"nodePathMap":[{"paths":["/volumes"]}]}'}}
-    here = site([config], Host({"/volumes", "/srv"}, {"df": df}))
+    here = site([config], Host({"/volumes", "/srv"}, {"df": df, "stat": "abc\n"}))
     assert "not the loss of the disk" in facts.place(here, wanted(repository="/srv/backup")).survives[0]
     assert "if it lies elsewhere" in facts.place(site(), wanted(repository="s3:https://s3.example.org/b")).survives[0]
     assert "not known" in facts.place(site(), wanted(repository="/srv/backup")).survives[0]

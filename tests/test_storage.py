@@ -8,7 +8,7 @@ import pytest
 
 import runbook
 from runbook.errors import ParameterError
-from runbook.facts import storage as facts
+from runbook.facts import disks, storage as facts
 from runbook.operations import released, survival
 from runbook.operations.storage import LAYOUT, ensure_storage, grow, refuse_in_use, storage_class, undo
 from storage_kit import CLASS, Host, claim, site, volume, workload, workspace
@@ -77,10 +77,10 @@ def test_folders_in_which_their_person_may_not_write(owner, wrong):
 
 
 def test_the_disk_is_read_in_bytes():
-    host = Host({"/v"}, {"df": "Filesystem 1B-blocks Used Avail Inodes IFree\n/dev/vda 1000 400 500 100 25\n"})
-    table, unseen = facts.disk(site(host=host), "/v")
-    assert unseen == "" and tuple(table.loc[0, ["device", "size", "used", "free", "inodes_free"]]) == ("/dev/vda", 1000, 400, 500, 0.25)
-    assert facts.disk(site(), "/v")[1] and facts.disk(site(), "")[0].empty
+    host = Host({"/v"}, {"df": "Filesystem 1B-blocks Used Avail Inodes IFree\n/dev/vda 1000 400 500 100 25\n", "stat": "abc\n"})
+    table, unseen = disks.below(site(host=host), "/v")
+    assert unseen == "" and tuple(table.loc[0, ["device", "filesystem", "size", "used", "free", "inodes_free"]]) == ("/dev/vda", "abc", 1000, 400, 500, 0.25)
+    assert disks.below(site(), "/v")[1] and disks.below(site(), "")[0].empty
 
 
 def days_of(*used, free=100):
@@ -89,37 +89,56 @@ def days_of(*used, free=100):
 
 @pytest.mark.parametrize("used, days", [((10, 20), 10), ((10, 20, 30), 10), ((30, 30), math.inf), ((30, 20), math.inf)])
 def test_the_day_on_which_the_disk_is_full(used, days):
-    assert facts.forecast(days_of(*used)) == (days, "")
+    assert disks.forecast(days_of(*used)) == (days, "")
+
+
+def test_the_outlook_tells_what_is_left_and_for_how_long():
+    past = days_of(10, 20).assign(folder="/v", device="/dev/vda", size=2**30, inodes_free=0.5)
+    told = lambda *forecast: disks.outlook(past, *forecast).value
+    assert told(10, "")["full in"] == "10 days, at 0.00977 KiB a day" and told(math.inf, "")["full in"] == "it does not grow"
+    assert told(math.nan, "needs a day")["full in"] == "needs a day" and disks.outlook(days_of(), math.nan, "").empty
+
+
+@pytest.mark.parametrize("size, text", [(0, "0 KiB"), (2**20, "1 MiB"), (1.5 * 2**30, "1.5 GiB"), (2**40, "1024 GiB"), (math.nan, "")])
+def test_sizes_for_the_eye(size, text):
+    assert disks.size_text(size) == text
+
+
+def test_volumes_for_the_eye():
+    shown = facts.readable(facts.volumes(site(workspace("alice", "demo")), {"/volumes/pvc-alice-demo-home": 2**29}))
+    assert list(shown.loc["ws-alice/demo-home", ["state", "asked", "used", "share"]]) == ["Bound", "1 GiB", "512 MiB", "50%"]
+    assert shown.loc["ws-alice/demo-database", "used"] == "" and "days" in shown.age.iloc[0]
 
 
 def test_no_forecast_without_a_day_of_past():
-    assert "earlier run" in facts.forecast(days_of(1))[1] and "earlier run" in facts.forecast(days_of())[1]
+    assert "earlier run" in disks.forecast(days_of(1))[1] and "earlier run" in disks.forecast(days_of())[1]
     soon = pd.DataFrame({"at": ["2026-11-01T00:00:00+00:00", "2026-11-01T06:00:00+00:00"], "used": [1, 2], "free": [9, 9]})
-    assert "6.0 hours" in facts.forecast(soon)[1]
+    assert "6.0 hours" in disks.forecast(soon)[1]
 
 
 def test_the_past_is_read_from_the_journal_of_this_site_only(tmp_path):
-    def run(folder, name, target, at, used):
+    def run(folder, name, target, at, used, filesystem="123"):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "f.csv").write_text(f"at,folder,used,free\n{at},/v,{used},9\n")
+        (tmp_path / folder / "f.csv").write_text(f"at,folder,filesystem,used,free\n{at},/v,{filesystem},{used},9\n")
         (tmp_path / folder / "run.json").write_text(json.dumps({"name": name, "target": target, "steps": [{"figures": [
-            {"name": facts.FIGURE, "csv": "f.csv"}, {"name": "another", "csv": "missing.csv"}]}]}))
+            {"name": disks.FIGURE, "csv": "f.csv"}, {"name": "another", "csv": "missing.csv"}]}]}))
 
     run("20261101T000000Z-a", "a", "local", "2026-11-01T00:00:00+00:00", 1)
     run("20261102T000000Z-b", "b", "local", "2026-11-02T00:00:00+00:00", 2)
     run("20261103T000000Z-c", "a", "rehearsal", "2026-11-03T00:00:00+00:00", 3)
+    run("20261103T120000Z-c", "a", "local", "2026-11-03T12:00:00+00:00", 4, filesystem="of another disk")
     (tmp_path / "20261104T000000Z-d").mkdir()
     (tmp_path / "20261104T000000Z-d" / "run.json").write_text("{")
-    now = pd.DataFrame({"at": ["2026-11-05T00:00:00+00:00"], "folder": ["/v"], "used": [5], "free": [9]})
-    assert list(facts.history(tmp_path, "a", now).used) == [1, 5]
-    assert list(facts.history(tmp_path / "none", "a", now).used) == [5]
+    now = pd.DataFrame({"at": ["2026-11-05T00:00:00+00:00"], "folder": ["/v"], "filesystem": ["123"], "used": [5], "free": [9]})
+    assert list(disks.history(tmp_path, "a", now).used) == [1, 5]
+    assert list(disks.history(tmp_path / "none", "a", now).used) == [5]
 
 
 @pytest.mark.parametrize("count", [1, 50])
 def test_the_facts_ask_as_often_for_fifty_workspaces_as_for_one(count):
     here = site([CLASS, *(o for i in range(count) for o in workspace(f"owner{i}", "demo"))])
     table = facts.volumes(here)
-    facts.classes(here), facts.used(here, table), facts.orphans(here, table), facts.ownership(here, table), facts.disk(here, facts.folder(here))
+    facts.classes(here), facts.used(here, table), facts.orphans(here, table), facts.ownership(here, table), disks.below(here, facts.folder(here))
     assert len(table) == 3 * count and here.cluster.calls == 5
 
 

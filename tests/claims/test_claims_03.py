@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-from runbook.facts import storage as facts
+from runbook.facts import disks, storage as facts
 from runbook.host import Result
 from runbook.operations.survival import FILES, SQL
 from runbook.rehearsal import RehearsalHost
@@ -35,7 +35,7 @@ class Machine:
     def run(self, host, argv, **more):
         """stat, du, df, pgrep, and a kill that a kubelet notices."""
         program, paths = argv[0], argv[argv.index("--") + 1:] if "--" in argv else []
-        said = {"stat": lambda: "".join(f"0 0 {self.mode} {p}\n" for p in paths), "du": lambda: "".join(f"4096\t{p}\n" for p in paths),
+        said = {"stat": lambda: "".join(f"0 0 {self.mode} {p}\n" for p in paths) or "fs1\n", "du": lambda: "".join(f"4096\t{p}\n" for p in paths),
                 "df": lambda: f"Filesystem Size\n/dev/vda1 {SIZE} {USED} {SIZE - USED} 1000 900\n", "pgrep": lambda: "4242\n", "kill": self._restarted,
                 "restart": self._kubelet_restarted}
         if program in said and (program != "df" or "--block-size=1" in argv):
@@ -100,9 +100,9 @@ def past(world, used):
     run = world.folder / "reports" / "20260101T000000Z-server-ok"
     run.mkdir()
     at, where = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2), facts.folder(connect("rehearsal", name="rehearsal"))
-    (run / "disk.csv").write_text(f"at,folder,device,size,used,free,inodes_free\n{at.isoformat()},{where},/dev/vda1,{SIZE},{used},{SIZE - used},0.9\n")
+    (run / "disk.csv").write_text(f"at,folder,device,filesystem,size,used,free,inodes_free\n{at.isoformat()},{where},/dev/vda1,fs1,{SIZE},{used},{SIZE - used},0.9\n")
     (run / "run.json").write_text(json.dumps({"name": "rehearsal", "target": "local", "started": at.isoformat(), "steps": [
-        {"notebook": "03-persistent-storage", "figures": [{"name": facts.FIGURE, "csv": "disk.csv"}]}]}))
+        {"notebook": "03-persistent-storage", "figures": [{"name": disks.FIGURE, "csv": "disk.csv"}]}]}))
 
 
 def way(act=lambda world: None, at=None, **more):

@@ -12,88 +12,22 @@ import time
 from pathlib import Path
 
 import pytest
+from backup_kit import BACK, OTHER, Lab, refusal
 
-import runbook
-from runbook.backups import repository
-from runbook.errors import ParameterError, RunbookError
-from runbook.facts import backup as facts
+from runbook.errors import ParameterError
+from runbook.facts import backup as facts, storage
 from runbook.operations import backup, restore, workspaces
-from runbook.operations.storage import ensure_storage
 from runbook.workspaces import namespace
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
-BACK, OTHER = ("stor1", "back"), ("stor2", "other")
-SQL = 'MYSQL_PWD=$MARIADB_PASSWORD exec mariadb -u$MARIADB_USER -h127.0.0.1 $MARIADB_DATABASE -BNe "$0"'
-FILL = """mkdir -p "/workspace/a/b c" ~/.keep && seq 1 5000 > "/workspace/a/b c/x'y" && seq 3 > ~/.keep/z && ln -sf x "/workspace/a/link" && : > /workspace/empty"""
-
-
-class Lab:
-    """The site, two workspaces of ours, and a repository in a folder of this machine."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.site = runbook.connect("local", name="tests", kubeconfig=os.environ["KUBECONFIG"], mode="apply")
-        self.spaces = runbook.section("workspaces", {"list": [{"owner": o, "name": n} for o, n in (BACK, OTHER)], "ide": "none", "idle_stop": 0,
-                                                     "storage": "300Mi", "home": "64Mi", "database": "256Mi"})
-
-    def wanted(self, **more):
-        return runbook.section("backup", {
-            "repository": str(self.folder), "key": "ws-stor-keys/backup-key", "image": os.environ.get("RUNBOOK_RESTIC_IMAGE", "docker.io/restic/restic:0.18.1"),
-            "only": ["/".join(BACK), "/".join(OTHER)], "check": "100%", "timeout": 240, "keep_last": 2, "keep_daily": 1} | more)
-
-    def apply(self, plan):
-        return runbook.apply(plan, "apply")
-
-    def sh(self, command, pair=BACK, container="web"):
-        return self.site.cluster.exec(f"{pair[1]}-0", ["sh", "-c", command], namespace(pair[0]), container).stdout
-
-    def sql(self, statement, pair=BACK):
-        return self.site.cluster.exec(f"{pair[1]}-0", ["sh", "-c", SQL, statement], namespace(pair[0]), "mariadb").stdout
-
-    def hashes(self, pair=BACK):
-        return self.sh("cd / && find workspace/a workspace/empty home/coder/.keep -type f -exec sha256sum {} + | sort", pair)
-
-    def run(self, **more):
-        return backup.run(self.site, self.wanted(**more), *BACK)
-
-    @property
-    def repository(self):
-        return repository(self.wanted(), *BACK)
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     made = Lab(tmp_path_factory.mktemp("repository"))
-    site = made.site
-    made.apply(ensure_storage(site, runbook.section("storage", {"retain_existing": False})))
-    made.apply(workspaces.ensure_workspaces(site, made.spaces))
-    made.sh(FILL)
-    made.sql("CREATE OR REPLACE TABLE t (id INT PRIMARY KEY, v VARCHAR(36)); INSERT INTO t SELECT seq, UUID() FROM seq_1_to_5000; "
-             "CREATE OR REPLACE TABLE `od``d'x` (i INT)")
-    made.apply(backup.ensure_backups(site, made.wanted()))
+    made.fill()
     yield made
-    for owner, name in (BACK, OTHER):
-        made.apply(workspaces.delete(site, name, owner))
-    for where in (namespace(BACK[0]), namespace(OTHER[0]), "ws-stor-keys"):
-        site.cluster.delete("Namespace", where)
-    _remove_volumes(site)
-
-
-def _remove_volumes(site):
-    from runbook.facts import storage
-    from runbook.operations.released import remove
-
-    for owner in (BACK[0], OTHER[0]):
-        site.cluster.wait("Namespace", namespace(owner), until=lambda o: o is None, timeout=120, what="the namespace to be gone")
-    for row in storage.volumes(site).itertuples():
-        if row.volume and row.claim.split("/")[0] in (namespace(BACK[0]), namespace(OTHER[0])):
-            remove(site, row.volume)
-
-
-def refusal(call) -> RunbookError:
-    with pytest.raises(RunbookError) as caught:
-        call()
-    return caught.value
+    made.clear()
 
 
 def test_a_second_plan_is_empty_and_a_backup_tells_what_it_took(lab):
@@ -165,7 +99,7 @@ def test_wrong_key(lab):
 
 
 def killer(pattern: str, found: list, seconds: float = 90):
-    """Kill the first process of this machine whose command line fits, and its parents in the container, as a node that fails would."""
+    """Kill the first process of this machine whose command line fits, and its parent in the container, as a node that fails would."""
     def work():
         end = time.monotonic() + seconds
         while time.monotonic() < end and not found:
@@ -209,6 +143,43 @@ def test_interrupted_restore_leaves_the_workspace_as_it_was_and_goes_again(lab):
     lab.apply(restore.restore(lab.site, wanted, lab.spaces))
     assert lab.hashes(OTHER) == lab.hashes(BACK)
     assert ".runbook-restore" not in lab.sh("ls -A /workspace", OTHER)
+
+
+@pytest.mark.root
+def test_interrupted_replacement_says_that_it_is_half_done_and_goes_again(lab):
+    found = []
+    lab.run()
+    lab.sh("mkdir -p /workspace/many && cd /workspace/many && seq 20000 | xargs touch", OTHER)
+    wanted = lab.wanted(restore="stor1/back", restore_to="stor2/other", overwrite="stor2/other")
+    thread = killer("rm -rf /data/workspace/.runbook-", found)
+    error = refusal(lambda: lab.apply(restore.restore(lab.site, wanted, lab.spaces)))
+    thread.join()
+    assert found and "interrupted" in str(error) and "half replaced" in error.do
+    assert lab.site.cluster.get("StatefulSet", OTHER[1], namespace(OTHER[0]))["spec"]["replicas"] == 0
+    lab.apply(restore.restore(lab.site, wanted, lab.spaces))
+    lab.apply(workspaces.start(lab.site, OTHER[1], OTHER[0]))
+    assert lab.hashes(OTHER) == lab.hashes(BACK)
+    assert not [name for name in lab.sh("ls -A /workspace ~", OTHER).split() if name.startswith(".runbook-")]
+
+
+@pytest.mark.root
+def test_a_full_volume_during_a_restore_leaves_the_workspace_as_it_was(lab):
+    """The volume gets a small file system of its own, under a workspace that is stopped."""
+    lab.sh("head -c 20000000 /dev/urandom > /workspace/big")
+    lab.run()
+    lab.apply(workspaces.stop(lab.site, OTHER[1], OTHER[0]))
+    table = storage.volumes(lab.site)
+    folder = table[table.claim == f"{namespace(OTHER[0])}/other-workspace"].path.iloc[0]
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], check=True)
+    try:
+        wanted = lab.wanted(restore="stor1/back", restore_to="stor2/other", overwrite="stor2/other")
+        error = refusal(lambda: lab.apply(restore.restore(lab.site, wanted, lab.spaces)))
+        assert "the disk is full" in str(error) and error.fix == "93-storage-stuck" and "nothing was replaced" in error.do
+        assert not os.path.exists(f"{folder}/.runbook-restore")
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+    lab.sh("rm /workspace/big")
+    lab.apply(workspaces.start(lab.site, OTHER[1], OTHER[0]))
 
 
 def test_damaged_repository(lab):

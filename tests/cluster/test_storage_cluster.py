@@ -1,14 +1,19 @@
-"""Storage on a real cluster: a class that keeps data, volumes given back, deleted, and what is refused."""
+"""Storage on a real cluster: a class that keeps data, volumes given back, deleted, grown, and what is refused.
+
+RUNBOOK_RESTART_KUBELET names the command that restarts the kubelet of this machine; it disturbs everybody, so without it that is not tried.
+"""
 
 import os
+import shlex
+import threading
 
 import pytest
 
 import runbook
 from runbook.errors import ParameterError, WaitTimeout
-from runbook.facts import storage as facts
+from runbook.facts import disks, storage as facts
 from runbook.operations import released, survival, workspaces
-from runbook.operations.storage import ensure_storage, grow
+from runbook.operations.storage import ensure_storage, grow, refuse_in_use, undo
 from runbook.workspaces import namespace
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -126,9 +131,35 @@ def test_the_facts_ask_as_often_whatever_there_is(site, spaces):
     for _ in range(2):
         before = site.cluster.calls
         table = facts.volumes(site)
-        facts.classes(site), facts.used(site, table), facts.orphans(site, table), facts.disk(site, facts.folder(site))
+        facts.classes(site), facts.used(site, table), facts.orphans(site, table), disks.below(site, facts.folder(site))
         asked.append(site.cluster.calls - before)
     assert asked == [5, 5] and len(table) > 6
+
+
+def test_a_claim_grows_where_the_class_says_so_and_something_does_it(site, spaces):
+    """local-path grows nothing. The class is made to say that it can, and this test does what a provisioner's resizer would."""
+    claim, title = f"{NAME}-home", f"{WHERE}/{NAME}-home"
+    grows = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "runbook-retain"}}
+    site.cluster.patch("StorageClass", "runbook-retain", "", grows | {"allowVolumeExpansion": True})
+
+    def resizer():
+        asked = site.cluster.wait("PersistentVolumeClaim", claim, WHERE, timeout=60, what="a larger size to be asked for",
+                                  until=lambda c: c["spec"]["resources"]["requests"]["storage"] == "48Mi")
+        volume, size = asked["spec"]["volumeName"], {"capacity": {"storage": "48Mi"}}
+        site.cluster.patch("PersistentVolume", volume, "", {"spec": size})
+        site.cluster.patch("PersistentVolumeClaim", f"{claim}/status", WHERE, {"status": size})
+
+    thread = threading.Thread(target=resizer, daemon=True)
+    thread.start()
+    try:
+        runbook.apply(grow(site, wanted(grow={title: "48Mi"})), "apply")
+        thread.join()
+        assert not grow(site, wanted(grow={title: "48Mi"}))
+        assert facts.volumes(site).set_index("claim").asked[title] == 48 * 2**20
+        with pytest.raises(ParameterError, match="cannot shrink"):
+            grow(site, wanted(grow={title: "16Mi"}))
+    finally:
+        site.cluster.patch("StorageClass", "runbook-retain", "", grows | {"allowVolumeExpansion": None})
 
 
 @pytest.mark.root
@@ -137,6 +168,50 @@ def test_survival(site, spaces):
     runbook.apply(survival.prove(site, wanted(), spaces, proof), "apply")
     for trial in ("pod deleted", "stopped and started", "Helm upgrade", "database killed"):
         assert proof.not_shown(trial) == "" and proof.same(trial), trial
-    assert proof.recovered()
+    assert proof.recovered() and proof.not_shown("kubelet restarted") == "storage.restart_kubelet names no command"
     with pytest.raises(WaitTimeout):
         site.cluster.wait("Namespace", namespace(survival.SCRATCH.owner), until=lambda n: n is not None, timeout=1, what="the scratch namespace, which is gone")
+
+
+if os.environ.get("RUNBOOK_RESTART_KUBELET"):
+    @pytest.mark.root
+    @pytest.mark.parametrize("command, said", [(shlex.split(os.environ["RUNBOOK_RESTART_KUBELET"]), ""), (["true"], "the kubelet is the same process")])
+    def test_survival_of_a_kubelet_restart(site, spaces, monkeypatch, command, said):
+        for way in ("_delete_pod", "_stop_start", "_upgrade", "_kill_database"):
+            monkeypatch.setattr(survival, way, lambda site, proof: {"why": "left out here"})
+        proof = survival.Proof(site)
+        runbook.apply(survival.prove(site, wanted(restart_kubelet=command), spaces, proof), "apply")
+        assert said in proof.not_shown("kubelet restarted") if said else proof.not_shown("kubelet restarted") == ""
+        assert said or proof.same("kubelet restarted")
+
+
+class Ours:
+    """The cluster as if nobody else's workspaces were on it: undo takes all that it sees."""
+
+    def __init__(self, cluster):
+        self._cluster = cluster
+
+    def __getattr__(self, name):
+        return getattr(self._cluster, name)
+
+    def list(self, kind, namespace="", **more):
+        def where(obj):
+            return (obj["spec"].get("claimRef") or {}).get("namespace") if kind == "PersistentVolume" else obj["metadata"].get("namespace", WHERE)
+
+        return [obj for obj in self._cluster.list(kind, namespace, **more) if where(obj) == WHERE]
+
+
+def test_undo_leaves_nothing_of_the_step(site, spaces, monkeypatch):
+    """With a class of its own, and only what is ours in view: others use the same cluster. Last, since it takes the workspace with it."""
+    monkeypatch.setattr(site, "cluster", Ours(site.cluster))
+    asked = wanted(class_name="runbook-stor3", retain_existing=False)
+    runbook.apply(ensure_storage(site, asked), "apply")
+    with pytest.raises(ParameterError, match=f"in use: {OWNER}/{NAME}"):
+        refuse_in_use(site)
+    folders = [path for path in mine(site).path]
+    runbook.apply(workspaces.delete(site, NAME, OWNER, keep_data=True), "apply")
+    refuse_in_use(site)
+    assert all(map(os.path.exists, folders)) and len(mine(site)) == 3
+    runbook.apply(undo(site, asked, delete_data=True), "apply")
+    assert mine(site).empty and not any(map(os.path.exists, folders))
+    assert site.cluster.get("StorageClass", "runbook-stor3") is None and not undo(site, asked, delete_data=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from runbook.backups import DATA, SELECTOR, is_folder
-from runbook.facts import storage
+from runbook.facts import disks, storage
 from runbook.facts.backup_jobs import HERE, PROBLEMS, outcome, reports, snapshots_of, stuck
 from runbook.facts.workspaces import SELECTOR as WORKSPACES
 from runbook.params import Backup
@@ -106,8 +106,8 @@ def _same_disk(site, where: str) -> str:
     parent = where
     while parent != "/" and not site.host.exists(parent):
         parent = parent.rsplit("/", 1)[0] or "/"
-    mine, unseen = storage.disk(site, parent if parent != "/" or not site.host.replayed else "")
-    theirs, unknown = storage.disk(site, storage.folder(site))
+    mine, unseen = disks.below(site, parent if parent != "/" or not site.host.replayed else "")
+    theirs, unknown = disks.below(site, storage.folder(site))
     if unseen or unknown or mine.empty or theirs.empty:
         return f"not known: {unseen or unknown}"
     if mine["device"].iloc[0] == theirs["device"].iloc[0]:

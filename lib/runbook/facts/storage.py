@@ -1,17 +1,17 @@
-"""Where the users' data lie: classes, volumes and their owners, the disk below them, and when it runs out.
+"""Where the users' data lie: classes, volumes, their owners and what they use.
 
 Every function asks the cluster for whole lists, so the number of API calls does not grow with the workspaces.
 """
 
 import json
 import math
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import UTC
 
 import pandas as pd
 
 from runbook.cluster import quantity
 from runbook.errors import HostError
+from runbook.facts.disks import size_text
 from runbook.workspaces import OWNER, WORKSPACE
 
 #: k3s's storage class, its configuration, and the folder it uses unless that says otherwise.
@@ -21,7 +21,6 @@ CONFIG = ("local-path-config", "kube-system")
 FOLDER = "/var/lib/rancher/k3s/storage"
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
 COMPONENT = "app.kubernetes.io/component"
-FIGURE = "storage-disk"  #: name of the figure in whose data the journal keeps the disk
 VOLUMES = ["volume", "state", "owner", "workspace", "use", "claim", "class", "policy", "asked", "used", "share", "path", "node", "since", "identity"]
 
 
@@ -145,23 +144,6 @@ def inside(site, name: str, owner: str, container: str = "web") -> pd.DataFrame:
     return table
 
 
-def disk(site, where: str) -> tuple[pd.DataFrame, str]:
-    """The disk below a folder of this host, and why it cannot be told (``""`` if it can).
-
-    Columns ``at`` (UTC), ``folder``, ``device``, ``size``, ``used``, ``free`` (bytes), ``inodes_free`` (share).
-    """
-    columns = ["at", "folder", "device", "size", "used", "free", "inodes_free"]
-    if not where or not site.host.exists(where):
-        return pd.DataFrame(columns=columns), site.host.replayed or "the volumes do not lie on this host"
-    result = site.host.run(["df", "--block-size=1", "--output=source,size,used,avail,itotal,iavail", where], check=False)
-    if not result.ok:
-        return pd.DataFrame(columns=columns), result.last_lines(1)
-    device, *numbers = result.stdout.splitlines()[-1].split()
-    size, busy, free, inodes, left = (int(n) if n.isdigit() else 0 for n in numbers)
-    now = datetime.now(UTC).replace(microsecond=0).isoformat()
-    return pd.DataFrame([(now, where, device, size, busy, free, left / inodes if inodes else 1.0)], columns=columns), result.replayed
-
-
 def ownership(site, table: pd.DataFrame, uid: int = 1000, gid: int = 1000) -> tuple[list[str], str]:
     """Folders of /workspace and home in which their person may not write, and why that was not looked at (``""`` if it was).
 
@@ -182,36 +164,15 @@ def ownership(site, table: pd.DataFrame, uid: int = 1000, gid: int = 1000) -> tu
     return wrong, result.replayed
 
 
-def history(reports: Path, name: str, now: pd.DataFrame) -> pd.DataFrame:
-    """The disk as earlier runs on this site drew it, and as it is now: the rows of :func:`disk`, oldest first."""
-    found = [now]
-    for record in sorted(reports.glob("[0-9]*/run.json")):
-        try:
-            run = json.loads(record.read_text(encoding="utf-8"))
-            figures = [f for step in run["steps"] for f in step["figures"] if f["name"] == FIGURE and f["csv"]]
-            if run["name"] == name and run["target"] != "rehearsal":
-                found += [pd.read_csv(record.parent / f["csv"]) for f in figures]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # not one of ours, or a run that was cut short
-    found = [f for f in found if len(f)]
-    if not found:
-        return now
-    table = pd.concat(found, ignore_index=True).drop_duplicates(["at", "folder"])
-    return table[table["folder"] == table.sort_values("at")["folder"].iloc[-1]].sort_values("at", ignore_index=True)
-
-
-def forecast(past: pd.DataFrame) -> tuple[float, str]:
-    """Days until the disk is full at the growth of the past (infinite: it does not grow), and why that cannot be told (``""`` if it can).
-
-    A straight line through what was used; a day of past at least, since a shorter one tells of the hour, not of the growth.
-    """
-    if len(past) < 2:
-        return math.nan, "needs the disk of an earlier run in the journal, a day ago or more"
-    days = (pd.to_datetime(past["at"], utc=True) - pd.to_datetime(past["at"], utc=True).iloc[0]).dt.total_seconds() / 86400
-    if days.iloc[-1] < 1:
-        return math.nan, f"needs a day of past in the journal; there are {days.iloc[-1] * 24:.1f} hours"
-    growth = float(((days - days.mean()) * (past["used"] - past["used"].mean())).sum() / ((days - days.mean()) ** 2).sum())
-    return (float(past["free"].iloc[-1]) / growth if growth > 0 else math.inf), ""
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of :func:`volumes` for the eye: sizes with their unit, shares in percent, ages; each by its claim."""
+    ages = pd.Timestamp.now(UTC) - pd.to_datetime(table["since"], utc=True)
+    shown = pd.DataFrame({
+        "claim": table["claim"], "state": table["state"], "policy": table["policy"], "asked": table["asked"].map(size_text),
+        "used": table["used"].map(size_text), "share": table["share"].map(lambda s: "" if math.isnan(s) else f"{s:.0%}"),
+        "age": [f"{a.days} days" if a.days else f"{a.total_seconds() / 3600:.1f} h" for a in ages], "path": table["path"],
+    })
+    return shown.set_index("claim")
 
 
 def released(table: pd.DataFrame) -> pd.DataFrame:

@@ -38,7 +38,7 @@ def disk(past: pd.DataFrame, days: float, name: str, note: str = "") -> Drawing:
     """The disk below the volumes over time, and where its growth leads.
 
     Args:
-        past: of :func:`runbook.facts.storage.history`.
+        past: of :func:`runbook.facts.disks.history`.
         days: until it is full; NaN if not known, infinite if it does not grow.
     """
     figure, (ax,) = canvas(note=note)
