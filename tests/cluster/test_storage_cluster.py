@@ -11,10 +11,11 @@ import pytest
 
 import runbook
 from runbook.errors import ParameterError, WaitTimeout
-from runbook.facts import disks, storage as facts
+from runbook.facts import backup as backups, disks, storage as facts
 from runbook.operations import released, survival, workspaces
 from runbook.operations.storage import ensure_storage, grow, refuse_in_use, undo
 from runbook.workspaces import namespace
+from storage_kit import claim, workload
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 OWNER, NAME = "stor3", "keep"
@@ -126,28 +127,50 @@ def test_a_claim_made_anew_is_empty_and_the_old_volume_is_not_given_to_it(site, 
         released.delete(site, wanted(delete=[mine(site).set_index("use").loc["home"].volume]), "tests")
 
 
-def test_the_facts_ask_as_often_whatever_there_is(site, spaces):
-    asked = []
-    for _ in range(2):
+def test_the_facts_ask_as_often_for_fifty_workspaces_as_for_one(site, spaces):
+    def asked():
         before = site.cluster.calls
         table = facts.volumes(site)
-        facts.classes(site), facts.used(site, table), facts.orphans(site, table), disks.below(site, facts.folder(site))
-        asked.append(site.cluster.calls - before)
-    assert asked == [5, 5] and len(table) > 6
+        facts.classes(site), facts.used(site, table), facts.orphans(site, table), facts.ownership(site, table), disks.below(site, facts.folder(site))
+        backups.state(site, backup), backups.without_claims(site, backup)
+        return site.cluster.calls - before, set(table["workspace"])
+
+    backup = runbook.section("backup", {})
+    few, _ = asked()
+    where = namespace("stor3many")
+    site.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": where}})
+    try:
+        for number in range(50):  # stopped: what they are made of is there, nothing runs
+            for obj in (claim("stor3many", f"w{number}", use, storage_class="runbook-retain") for use in ("workspace", "home", "database")):
+                spec = {k: v for k, v in obj["spec"].items() if k != "volumeName"}
+                metadata = {k: obj["metadata"][k] for k in ("name", "namespace", "labels")}
+                site.cluster.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
+            site.cluster.apply(stopped("stor3many", f"w{number}"))
+        many, there = asked()
+        assert many == few and {f"w{number}" for number in range(50)} <= there
+    finally:
+        site.cluster.delete("Namespace", where)
+
+
+def stopped(owner, name):
+    workspace = workload(owner, name)
+    labels = workspace["metadata"]["labels"]
+    template = {"metadata": {"labels": labels}, "spec": workspace["spec"]["template"]["spec"]}
+    return {"apiVersion": "apps/v1"} | workspace | {"spec": {"replicas": 0, "serviceName": name, "selector": {"matchLabels": labels}, "template": template}}
 
 
 def test_a_claim_grows_where_the_class_says_so_and_something_does_it(site, spaces):
     """local-path grows nothing. The class is made to say that it can, and this test does what a provisioner's resizer would."""
-    claim, title = f"{NAME}-home", f"{WHERE}/{NAME}-home"
+    name, title = f"{NAME}-home", f"{WHERE}/{NAME}-home"
     grows = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "runbook-retain"}}
     site.cluster.patch("StorageClass", "runbook-retain", "", grows | {"allowVolumeExpansion": True})
 
     def resizer():
-        asked = site.cluster.wait("PersistentVolumeClaim", claim, WHERE, timeout=60, what="a larger size to be asked for",
+        asked = site.cluster.wait("PersistentVolumeClaim", name, WHERE, timeout=60, what="a larger size to be asked for",
                                   until=lambda c: c["spec"]["resources"]["requests"]["storage"] == "48Mi")
         volume, size = asked["spec"]["volumeName"], {"capacity": {"storage": "48Mi"}}
         site.cluster.patch("PersistentVolume", volume, "", {"spec": size})
-        site.cluster.patch("PersistentVolumeClaim", f"{claim}/status", WHERE, {"status": size})
+        site.cluster.patch("PersistentVolumeClaim", f"{name}/status", WHERE, {"status": size})
 
     thread = threading.Thread(target=resizer, daemon=True)
     thread.start()
