@@ -90,6 +90,23 @@ def _row(key, cron, jobs, pods, there, wanted) -> tuple:
             good[1].get("rows", math.nan), good[1].get("checked", ""), len(snapshots_of(good[1])) or math.nan, good[1].get("seconds", math.nan), remark)
 
 
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of :func:`state` for the eye, each by ``owner/workspace``; what is not known is empty."""
+    count = lambda column: table[column].map(lambda n: "" if math.isnan(n) else f"{n:,.0f}")
+    return pd.DataFrame({
+        "workspace": table["owner"] + "/" + table["workspace"], "result": table["result"], "remark": table["remark"],
+        "last": table["last"].map(lambda at: at[:16].replace("T", " ")), "snapshot": table["snapshot"], "kept": count("kept"),
+        "files": count("files"), "size": table["bytes"].map(disks.size_text), "rows": count("rows"), "schedule": table["schedule"],
+    }).set_index("workspace")
+
+
+def restored(told: dict) -> pd.DataFrame:
+    """What a restore told, for the eye. Columns ``what``, ``value``."""
+    names = {"result": "result", "message": "message", "files": "files compared with their hashes", "changed": "of them changed while they were backed up",
+             "rows": "rows counted", "tables": "tables", "seconds": "seconds"}
+    return pd.DataFrame([(name, told[key]) for key, name in names.items() if told.get(key) not in (None, "")], columns=["what", "value"]).set_index("what")
+
+
 def place(site, wanted: Backup) -> pd.DataFrame:
     """Where the copies go, and what they survive. Columns ``repository``, ``kind``, ``survives``."""
     where = wanted.repository
@@ -161,4 +178,4 @@ def _key(obj: dict) -> tuple[str, str]:
     return labels.get(OWNER, ""), labels.get(WORKSPACE, "")
 
 
-__all__ = ["GONE", "HERE", "PROBLEMS", "Source", "advice", "k3s", "outcome", "place", "snapshots", "source", "sources", "state", "stuck", "without_claims"]
+__all__ = ["GONE", "HERE", "PROBLEMS", "Source", "advice", "k3s", "outcome", "place", "readable", "restored", "snapshots", "source", "sources", "state", "stuck", "without_claims"]

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from runbook import backups
-from runbook.errors import ParameterError, RunbookError
+from runbook.errors import BackupFailed, ParameterError, RunbookError
 from runbook.facts import backup as facts
 from runbook.operations import backup, workspaces
 from runbook.params import Backup, Workspace, Workspaces
@@ -38,10 +38,20 @@ def restore(site, wanted: Backup, spaces: Workspaces, told: dict | None = None) 
     else:
         space = next((w for w in spaces.list if (w.owner, w.name) == target), None) or _alike(spaces, source, target)
         changes.append(Change("create", "Workspace", title, lambda: _make(site, spaces, space), note="empty at first", undo=f"runbook workspace delete {name} --owner {owner}"))
-    changes.append(Change("update", "Workspace", title, lambda: told.update(_perform(site, wanted, source, target)),
+    changes.append(Change("update", "Workspace", title, lambda: _note(told, lambda: _perform(site, wanted, source, target)),
                           (Field("files and database", "as they are" if workload else None, f"snapshot {wanted.snapshot} of {wanted.restore}"),),
                           note="stopped meanwhile", undo=f"restore the snapshot that was made just before, into {title}" if workload else ""))
     return Plan(tuple(changes))
+
+
+def _note(told: dict, perform) -> None:
+    """What a restore tells goes into ``told``. What came back and is not what it was refutes a claim; other failures are errors."""
+    try:
+        told.update(perform())
+    except BackupFailed as failure:
+        told.update(result=failure.result, message=str(failure))
+        if failure.result != "differs":
+            raise
 
 
 def _pair(title: str) -> tuple[str, str]:
