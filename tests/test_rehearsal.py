@@ -9,9 +9,8 @@ import pytest
 from runbook import rehearsal
 from runbook.checks import check
 from runbook.cluster import Cluster
-from runbook.errors import CommandFailed, Forbidden, Invalid, NotRecorded, ParameterError, ReleaseFailed, RunbookError, Unreachable
-from runbook.helm import Helm
-from runbook.rehearsal import RehearsalHost, RehearsalRunner, RehearsalTransport, State, canonical, faults
+from runbook.errors import CommandFailed, Forbidden, NotRecorded, ParameterError, RunbookError, Unreachable
+from runbook.rehearsal import RehearsalHost, RehearsalTransport, State, canonical, faults
 from runbook.rehearsal.host import K3S
 from runbook.rehearsal.state import seed
 
@@ -260,78 +259,6 @@ def test_a_user_whom_nobody_knows(state, cluster):
     faults.on(state, "unauthorized")
     with pytest.raises(Forbidden, match="Unauthorized"):
         cluster.list("Node")
-
-
-# -- releases ----------------------------------------------------------------------
-
-
-CHART = {
-    "Chart.yaml": "apiVersion: v2\nname: thing\nversion: 0.1.0\n",
-    "values.yaml": "word: one\nextra: true\nimage: busybox:1.36\n",
-    "templates/all.yaml": """
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: "{{ .Release.Name }}"}
-data: {word: "{{ .Values.word }}"}
----
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {name: "{{ .Release.Name }}", annotations: {helm.sh/resource-policy: keep}}
-spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
-{{- if .Values.extra }}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: "{{ .Release.Name }}-extra"}
-{{- end }}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: "{{ .Release.Name }}"}
-spec:
-  selector: {matchLabels: {app: x}}
-  template: {metadata: {labels: {app: x}}, spec: {containers: [{name: main, image: "{{ .Values.image }}"}],
-    volumes: [{name: v, persistentVolumeClaim: {claimName: "{{ .Release.Name }}"}}]}}
-""",
-}
-
-
-@pytest.fixture
-def chart(tmp_path):
-    for name, text in CHART.items():
-        path = tmp_path / "thing" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return tmp_path / "thing"
-
-
-def test_a_release_lives_as_with_helm(cluster, chart):
-    helm = Helm(cluster, RehearsalRunner(cluster))
-    helm.ensure(chart, "a", "default", {}).perform()
-    assert helm.ensure(chart, "a", "default", {}) is None
-    [release] = helm.releases()
-    assert (release.name, release.revision, release.status, release.chart_version) == ("a", 1, "deployed", "0.1.0")
-    owners = {e["manager"] for e in cluster.get("ConfigMap", "a", "default")["metadata"]["managedFields"]}
-    assert owners == {"helm"}
-    helm.ensure(chart, "a", "default", {"word": "two", "extra": False}).perform()
-    assert cluster.get("ConfigMap", "a", "default")["data"] == {"word": "two"} and cluster.get("ConfigMap", "a-extra", "default") is None
-    assert [r.revision for r in helm.releases()] == [2]
-    helm.remove("a", "default").perform()
-    assert helm.releases() == [] and cluster.get("Deployment", "a", "default") is None
-    assert cluster.get("PersistentVolumeClaim", "a", "default"), "what the chart keeps stays"
-    assert helm.remove("a", "default") is None
-
-
-def test_a_release_that_does_not_get_ready_fails_with_its_reason(cluster, chart):
-    helm = Helm(cluster, RehearsalRunner(cluster))
-    with pytest.raises(ReleaseFailed, match="Deployment a is not ready: 0/1"):
-        helm.ensure(chart, "a", "default", {"image": "registry.invalid/none:1"}).perform()
-
-
-def test_an_object_that_is_refused_fails_the_release(cluster, chart):
-    (chart / "templates" / "bad.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Bad_Name}\n")
-    with pytest.raises((ReleaseFailed, Invalid), match="Bad_Name"):
-        Helm(cluster, RehearsalRunner(cluster)).ensure(chart, "a", "default", {}).perform()
 
 
 @pytest.mark.parametrize("value, wanted", [

@@ -1,19 +1,28 @@
-"""Faults made for real on a cluster: each found as exactly what it is, mended as its finding says, and proven to be gone."""
+"""Faults made for real on a cluster: each found as exactly what it is, mended as its finding says, and proven to be gone.
 
+``RUNBOOK_RECORD_SIGNALS=1`` keeps what was seen of those in :data:`RECORDED` for tests/test_diagnose.py.
+"""
+
+import json
 import os
 import threading
 import time
 
+import faults
+import faults_of_databases
+import faults_of_images
 import pytest
-from faults import FAULTS
 
 import runbook
 from runbook import section
-from runbook.diagnose import diagnose, mend
+from runbook.diagnose import diagnose, mend, take
+from runbook.paths import root
 from runbook.plans import apply
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 TAG = f"fault-{os.getpid()}"
+FAULTS = faults.FAULTS | faults_of_images.FAULTS | faults_of_databases.FAULTS
+RECORDED = faults_of_images.FAULTS | faults_of_databases.FAULTS
 
 
 def namespace(key: str) -> str:
@@ -23,6 +32,10 @@ def namespace(key: str) -> str:
 def kubectl_apply(site, objects: list[dict]) -> None:
     for obj in objects:
         site.cluster.apply(obj, force=True, manager="test")
+
+
+def ready(site, kind, name, where):
+    site.cluster.wait(kind, name, where, until=lambda o: o["status"].get("readyReplicas") == 1, timeout=120, what=f"{name} to be ready")
 
 
 def until(what, seconds: float, every: float = 3):
@@ -37,18 +50,17 @@ def until(what, seconds: float, every: float = 3):
 def site():
     """All faults made at once, so that they are waited for once."""
     place = runbook.connect("local", name="lab", kubeconfig=os.environ["KUBECONFIG"], mode="apply")
+    kubectl_apply(place, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace("registry")}},
+                          *faults_of_images.registry(namespace("registry"))])
+    ready(place, "Deployment", "registry", namespace("registry"))
     for key, fault in FAULTS.items():
         kubectl_apply(place, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace(key)}}])
         for obj in fault.make(namespace(key)):
             kubectl_apply(place, [obj])
             if obj["metadata"]["name"] == "holder":  # the other one comes too late for the port
-                until(
-                    lambda n=namespace(key): (place.cluster.get("Deployment", "holder", n) or {})["status"].get("readyReplicas"),
-                    60,
-                    0.5,
-                )
+                ready(place, "Deployment", "holder", namespace(key))
     yield place
-    for key in FAULTS:
+    for key in [*FAULTS, "registry"]:
         place.cluster.delete("Namespace", namespace(key))
     place.cluster.delete("StorageClass", f"{namespace('class')}-fast")
 
@@ -62,6 +74,20 @@ def test_is_found_as_exactly_that(site, key):
     wanted = FAULTS[key].signals
     until(lambda: found(site, key) == wanted, 150)
     assert found(site, key) == wanted
+    if os.environ.get("RUNBOOK_RECORD_SIGNALS") and key in RECORDED:
+        record(site, key)
+
+
+def record(site, key):
+    """What was seen of a fault, as a file of tests/recorded/signals."""
+    shot = take(site, namespaces=(namespace(key),))
+    signal, = FAULTS[key].signals
+    info = site.cluster.list("Node")[0]["status"]["nodeInfo"]
+    source = f"recorded on the lab, Kubernetes {site.version}, {info['containerRuntimeVersion']}, {shot.taken}: {FAULTS[key].name}"
+    seen = {"objects": {kind: shot.of(kind) for kind in ("Event", "Pod")}, "logs": shot.logs, "taken": shot.taken}
+    text = json.dumps({"signal": signal, "source": source, "snapshot": seen}, indent=1, sort_keys=True, ensure_ascii=False)
+    name = signal if not (root() / f"tests/recorded/signals/{signal}.json").exists() else f"{signal}-{key}"
+    (root() / f"tests/recorded/signals/{name}.json").write_text(text.replace(namespace(key), "fault-rec") + "\n")
 
 
 @pytest.mark.parametrize("key", FAULTS)

@@ -109,8 +109,9 @@ def test_what_drifted_is_brought_back(cluster, helm, chart, place):
 
 
 def test_a_first_install_that_fails_leaves_no_release(cluster, helm, chart, place):
-    with pytest.raises(ReleaseFailed):
+    with pytest.raises(ReleaseFailed) as failed:
         helm.ensure(chart, "stillborn", place, BAD, timeout=8).perform()
+    assert not cluster.replayed or "Deployment stillborn is not ready: 0/1" in str(failed.value)
     assert revisions(cluster, place, "stillborn") == {} and cluster.get("Deployment", "stillborn", place) is None
 
 

@@ -67,7 +67,7 @@ def whole(reports: Path) -> None:
             assert path.stat().st_size == 9004, path
 
 
-@pytest.mark.parametrize("kib", range(4, 128, 16))
+@pytest.mark.parametrize("kib", range(4, 128, 32))
 def test_a_disk_that_fills_at_any_moment_leaves_no_half_file(disk, kib):
     root = disk(kib)
     ended = runbook(root, "run", "--only", "01")

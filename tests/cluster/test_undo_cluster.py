@@ -1,0 +1,111 @@
+"""The undo of each step on a real cluster: applied, taken back, and nothing of it is left, by name of every object of every kind.
+
+The undo of 04 acts on the daemons of all workspaces, so this refuses a cluster on which others have any. 91, which is of the host,
+is undone in tests/root; 01, 03 and 20 in their own tests.
+"""
+
+import re
+import threading
+import time
+
+import pytest
+import workspaces_kit as kit
+from dns_kit import dns
+
+import runbook
+from runbook.errors import ClusterError
+from runbook.operations import docker, ingress, scaling, workspaces
+from runbook.operations.undo import UNDO, undo
+from runbook.plans import apply
+from runbook.rehearsal.state import seed
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+OWNER, DOMAIN = "undotest", "undo.test"
+#: What comes and goes by itself, or counts revisions.
+MOVING = {"Event", "Lease", "EndpointSlice", "Endpoints", "ControllerRevision", "ReplicaSet", "Pod", "PodMetrics", "NodeMetrics"}
+REVISION = re.compile(r"[.]v[0-9]+$")  #: of a Helm release's record
+DATA = {"Namespace", "PersistentVolumeClaim", "PersistentVolume", "Secret", "ConfigMap", "ServiceAccount", "ResourceQuota", "LimitRange"}
+SPACES = {"workspaces": {"list": [{"name": "demo", "owner": OWNER}]}}
+
+
+def given(resolver: str) -> dict:
+    """The sections, in namespaces of this test."""
+    return {name: runbook.section(name, value) for name, value in {
+        **SPACES, "docker": {"namespace": f"{OWNER}-docker", "allow_privileged": True, "memory_limit": "512Mi", "storage": "1Gi"},
+        "ingress": {"domain": DOMAIN, "namespace": f"{OWNER}-system", "owners": [OWNER], "address": "127.0.0.1", "probe": "127.0.0.1",
+                    "resolver": resolver},
+        "load": {"namespace": f"{OWNER}-lamp"}}.items()}
+
+
+ENSURE = {
+    "02": lambda site, s: workspaces.ensure_workspaces(site, s["workspaces"]),
+    "04": lambda site, s: docker.ensure_docker(site, s["workspaces"], s["docker"]),
+    "05": lambda site, s: ingress.ensure_ingress(site, s["ingress"]),
+    "06": lambda site, s: scaling.ensure_tier(site, s["load"]),
+}
+
+
+@pytest.fixture(scope="module")
+def place():
+    site = kit.connect()
+    others = {o["metadata"]["namespace"] for o in site.cluster.list("StatefulSet") if o["metadata"]["namespace"].startswith("ws-")}
+    assert not others - {f"ws-{OWNER}"}, f"workspaces of others are here, and would lose their Docker: {sorted(others)}"
+    with dns({f"*.ws.{DOMAIN}": "127.0.0.1", f"ws.{DOMAIN}": "127.0.0.1"}) as resolver:
+        sections = given(resolver)
+        clear(site, sections)
+        yield site, sections
+        clear(site, sections)
+
+
+def clear(site, sections) -> None:
+    for step in ("06", "05", "04", "02"):
+        apply(undo(step, site, sections, delete_data=True), "apply")
+    for name in (f"{OWNER}-docker", f"{OWNER}-system", f"{OWNER}-lamp", f"ws-{OWNER}"):
+        kit.gone(site, "Namespace", name)
+
+
+def names(site) -> set[str]:
+    """Every object of every kind that this cluster serves, by name."""
+    found = set()
+    for kind in {(k["apiVersion"], k["kind"]) for k in seed()["kinds"] if k["kind"] not in MOVING}:
+        try:
+            objects = site.cluster.list("/".join(kind))
+        except ClusterError:  # not served here, or may not be listed
+            continue
+        found |= {f"{kind[1]} {o['metadata'].get('namespace', '')}/{REVISION.sub('', o['metadata']['name'])}" for o in objects}
+    return found
+
+
+def left(site, before: set[str], allowed=frozenset()) -> set[str]:
+    """What is there and was not before, once what is being deleted has gone."""
+    end = time.monotonic() + 120
+    while True:
+        found = {name for name in names(site) - before if name.split(" ")[0] not in allowed}
+        if not found or time.monotonic() > end:
+            return found
+        threading.Event().wait(2)
+
+
+@pytest.mark.parametrize("step", sorted(ENSURE))
+def test_undo_leaves_nothing_of_the_step(place, step):
+    site, sections = place
+    if step != "02":
+        apply(ENSURE["02"](site, sections), "apply")
+    before = names(site)
+    assert apply(ENSURE[step](site, sections), "apply").changed
+    made = names(site) - before
+    assert made, "the step left nothing to take back"
+
+    assert apply(undo(step, site, sections), "apply").changed
+    assert left(site, before, DATA) == set(), "beside data"
+    assert apply(undo(step, site, sections), "apply").changed == [], "a second undo finds something"
+
+    apply(ENSURE[step](site, sections), "apply")  # what was kept is no obstacle
+    apply(undo(step, site, sections, delete_data=True), "apply")
+    assert left(site, before) == set()
+    assert not before - names(site), "it took what was there before"
+    assert apply(undo(step, site, sections, delete_data=True), "apply").changed == []
+
+
+def test_every_step_is_undone_somewhere():
+    assert UNDO.keys() - ENSURE.keys() == {"01", "03", "20", "91"}
