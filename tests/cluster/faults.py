@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 BUSYBOX, MARIADB = "docker.io/library/busybox:1.36", "docker.io/library/mariadb:11"
+DOCKER, DAEMON = "docker.io/library/docker:28-dind", ["dockerd-entrypoint.sh", "dockerd", "--host=unix:///var/run/docker.sock"]
 SLEEP = ["sleep", "3600"]
 SMALL = {"requests": {"cpu": "1m", "memory": "8Mi"}}
 
@@ -207,6 +208,14 @@ FAULTS = {
         mended=lambda ns: [
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "settings", "namespace": ns}, "stringData": {"A": "b"}}
         ],
+    ),
+    "docker": Fault(
+        "a Docker daemon without the rights it needs",
+        frozenset({"docker-iptables"}),
+        lambda ns: [workload(ns, image=DOCKER, command=DAEMON, name_in_pod="docker", **mount())],
+        mended=lambda ns: [workload(ns)],
+        notebook="workspaces",
+        surely=False,
     ),
     "stopped": Fault(
         "a stopped workspace",

@@ -6,9 +6,9 @@ DATA = "/var/lib/mysql"
 NO_PASSWORD = [{"name": "MARIADB_ALLOW_EMPTY_ROOT_PASSWORD", "value": "1"}]
 
 
-def database(ns: str, env=NO_PASSWORD, before: str = "", size: str = "512Mi", **more) -> dict:
+def database(ns: str, before: str = "", size: str = "512Mi", command=None, **more) -> dict:
     """A database in memory; ``before`` is a script that runs, as root, before it starts."""
-    made = workload(ns, image=MARIADB, command=None, resources={"requests": {"cpu": "5m", "memory": "64Mi"}}, name_in_pod="mariadb", env=env,
+    made = workload(ns, image=MARIADB, command=command, resources={"requests": {"cpu": "5m", "memory": "64Mi"}}, name_in_pod="mariadb", env=NO_PASSWORD,
                     volumes=[{"name": "data", "emptyDir": {"medium": "Memory", "sizeLimit": size}}],
                     volumeMounts=[{"name": "data", "mountPath": DATA}], **{"readinessProbe": DATABASE_READY} | more)
     pod = made["spec"]["template"]["spec"]
@@ -18,19 +18,17 @@ def database(ns: str, env=NO_PASSWORD, before: str = "", size: str = "512Mi", **
     return made
 
 
-def broken(what: str, signal: str, make, **more) -> Fault:
-    return Fault(what, frozenset({signal}), lambda ns: [make(ns)], mended=lambda ns: [database(ns)],
-                 **{"notebook": "workspaces", "surely": False} | more)
+def broken(what: str, signal: str, make) -> Fault:
+    return Fault(what, frozenset({signal}), lambda ns: [make(ns)], mended=lambda ns: [database(ns)], notebook="workspaces", surely=False)
 
 
 MADE = f"mariadb-install-db --user=mysql --datadir={DATA} >/dev/null"
 WRONG_PASSWORD = {"exec": {"command": ["sh", "-c", "mariadb -uroot -pnot-this-one -h127.0.0.1 -e 'select 1'"]}, "periodSeconds": 2}
 FAULTS = {
-    "uninitialized": broken("a database without a password", "db-no-password", lambda ns: database(ns, env=[])),
-    "small": broken("a database on a full volume", "db-disk-full", lambda ns: database(ns, size="16Mi"), notebook=""),
+    "small": broken("a database on a full volume", "db-disk-full", lambda ns: database(ns, size="16Mi")),
     "foreign": broken("a database whose files are somebody else's", "db-permissions",
                       lambda ns: database(ns, before=f"{MADE}; chown -R 0:0 {DATA}; chmod -R go-rwx {DATA}",
-                                          securityContext={"runAsUser": 999})),
+                                          command=["mariadbd", "--user=mysql", f"--datadir={DATA}", "--socket=/tmp/socket"])),
     "damaged": broken("a database whose files are damaged", "db-corrupt",
                       lambda ns: database(ns, before=f"{MADE}; dd if=/dev/urandom of={DATA}/ibdata1 bs=16k count=64 conv=notrunc")),
     "password": broken("a database that refuses its own password", "db-password",

@@ -1,35 +1,50 @@
 """Registries that refuse: what kubelet and containerd make of each answer, for real.
 
-The registry is a pod on the node's own 127.0.0.1, which containerd asks without TLS. It answers as the distribution specification says
-(https://github.com/opencontainers/distribution-spec/blob/main/spec.md, error codes), and by the first part of the image's name.
+The registry is a pod on the node's own 127.0.0.1. containerd tries TLS there first, and goes on without when it is answered in plain HTTP.
+Answers are those of the distribution specification (https://github.com/opencontainers/distribution-spec/blob/main/spec.md, error codes),
+by the first part of the image's name.
 """
 
 from faults import SMALL, Fault, workload
 
-PHP, PORT, DEAD_PORT = "docker.io/library/php:8.2-apache", 18798, 18799
-ANSWERS = f"""<?php
-$asked = explode('/', $_SERVER['REQUEST_URI'])[2] ?? '';
-$said = ['private' => [401, 'UNAUTHORIZED', 'authentication required'], 'denied' => [403, 'DENIED', 'requested access is denied'],
-         'absent' => [404, 'MANIFEST_UNKNOWN', 'manifest unknown'],
-         'enough' => [429, 'TOOMANYREQUESTS', 'You have reached your pull rate limit.']][$asked] ?? [200, '', ''];
-if (str_starts_with($_SERVER['REQUEST_URI'], '/token')) {{ $said = [401, 'UNAUTHORIZED', 'authentication required']; }}
-http_response_code($said[0]);
-header('Content-Type: application/json');
-if ($said[0] == 401 && $asked) {{
-    header('WWW-Authenticate: Bearer realm="http://127.0.0.1:{PORT}/token",service="test",scope="repository:' . $asked . '/image:pull"');
+PHP, PORT, CLOSING, DEAD = "docker.io/library/php:8.2-apache", 18798, 18799, 18800
+SERVER = f"""<?php
+$answers = ['private' => [401, 'UNAUTHORIZED'], 'token' => [401, 'UNAUTHORIZED'], 'denied' => [403, 'DENIED'],
+            'absent' => [404, 'MANIFEST_UNKNOWN'], 'enough' => [429, 'TOOMANYREQUESTS']];
+$words = [400 => 'Bad Request', 401 => 'Unauthorized', 403 => 'Forbidden', 404 => 'Not Found', 429 => 'Too Many Requests'];
+$server = stream_socket_server('tcp://127.0.0.1:' . $argv[1]);
+while ($client = stream_socket_accept($server, -1)) {{
+    $first = fread($client, 1);
+    if (isset($argv[2])) {{ fclose($client); continue; }}
+    [$status, $code, $request] = [400, 'UNSUPPORTED', ''];
+    if ($first != chr(22)) {{  // a TLS handshake begins with it
+        $request = $first . fgets($client);
+        while (trim(fgets($client)) != '') {{ }}
+        preg_match('#/(?:v2/)?(\\w+)#', $request, $found);
+        [$status, $code] = $answers[$found[1] ?? ''] ?? [400, 'UNSUPPORTED'];
+    }}
+    $body = json_encode(['errors' => [['code' => $code, 'message' => $code]]]);
+    $realm = ($found[1] ?? '') == 'private' ? 'WWW-Authenticate: Bearer realm="http://127.0.0.1:{PORT}/token",service="test"' . "\\r\\n" : '';
+    fwrite($client, "HTTP/1.1 $status $words[$status]\\r\\n{{$realm}}Content-Type: application/json\\r\\nContent-Length: " . strlen($body)
+                    . "\\r\\nConnection: close\\r\\n\\r\\n" . (str_starts_with($request, 'HEAD') ? '' : $body));
+    fclose($client);
+    $found = [];
 }}
-echo json_encode(['errors' => [['code' => $said[1], 'message' => $said[2]]]]);
 """
 
 
 def registry(ns: str) -> list[dict]:
-    """The objects of the registry, a Deployment ``registry`` that is ready when it answers."""
-    made = workload(ns, kind="Deployment", name="registry", image=PHP, command=["php", "-S", f"127.0.0.1:{PORT}", "/answers/index.php"],
-                    resources=SMALL, volumes=[{"name": "answers", "configMap": {"name": "answers"}}],
-                    volumeMounts=[{"name": "answers", "mountPath": "/answers"}],
-                    readinessProbe={"exec": {"command": ["php", "-r", f"exit(fsockopen('127.0.0.1', {PORT}) ? 0 : 1);"]}, "periodSeconds": 1})
-    made["spec"]["template"]["spec"]["hostNetwork"] = True
-    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "answers", "namespace": ns}, "data": {"index.php": ANSWERS}}
+    """The objects of the registry, a Deployment ``registry`` that is ready when it answers; and of one that closes every connection."""
+    listens = "exit(fsockopen('127.0.0.1', {}) ? 0 : 1);"
+    made = workload(ns, kind="Deployment", name="registry", image=PHP, command=["php", "/server/server.php", str(PORT)],
+                    volumes=[{"name": "server", "configMap": {"name": "server"}}],
+                    volumeMounts=[{"name": "server", "mountPath": "/server"}],
+                    readinessProbe={"exec": {"command": ["php", "-r", listens.format(PORT)]}, "periodSeconds": 5, "timeoutSeconds": 5})
+    pod = made["spec"]["template"]["spec"]
+    pod["containers"].append({"name": "closing", "image": PHP, "command": ["php", "/server/server.php", str(CLOSING), "closing"],
+                              "resources": SMALL, "volumeMounts": pod["containers"][0]["volumeMounts"]})
+    pod["hostNetwork"] = True
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "server", "namespace": ns}, "data": {"server.php": SERVER}}
     return [settings, made]
 
 
@@ -43,5 +58,6 @@ FAULTS = {
     "denied": refused("an image that is denied to us", "image-auth", "denied"),
     "absent": refused("an image that the registry does not have", "image-not-found", "absent"),
     "enough": refused("a registry that has had enough", "image-rate-limit", "enough"),
-    "dead": refused("a registry that does not answer", "image-no-network", "dead", DEAD_PORT),
+    "closing": refused("a registry that closes every connection", "image-no-network", "closing", CLOSING),
+    "dead": refused("a registry that does not answer", "image-no-network", "dead", DEAD),
 }

@@ -1,6 +1,6 @@
 """Faults made for real on a cluster: each found as exactly what it is, mended as its finding says, and proven to be gone.
 
-``RUNBOOK_RECORD_SIGNALS=1`` keeps what was seen of those in :data:`RECORDED` for tests/test_diagnose.py.
+``RUNBOOK_RECORD_SIGNALS=1`` keeps what was seen of some for tests/test_diagnose.py.
 """
 
 import json
@@ -8,12 +8,10 @@ import os
 import threading
 import time
 
-import faults
-import faults_of_databases
-import faults_of_images
 import pytest
+import stage_faults
+from stage_faults import FAULTS, RECORDED
 
-import runbook
 from runbook import section
 from runbook.diagnose import diagnose, mend, take
 from runbook.paths import root
@@ -21,21 +19,10 @@ from runbook.plans import apply
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 TAG = f"fault-{os.getpid()}"
-FAULTS = faults.FAULTS | faults_of_images.FAULTS | faults_of_databases.FAULTS
-RECORDED = faults_of_images.FAULTS | faults_of_databases.FAULTS
 
 
 def namespace(key: str) -> str:
     return f"{TAG}-{key}"
-
-
-def kubectl_apply(site, objects: list[dict]) -> None:
-    for obj in objects:
-        site.cluster.apply(obj, force=True, manager="test")
-
-
-def ready(site, kind, name, where):
-    site.cluster.wait(kind, name, where, until=lambda o: o["status"].get("readyReplicas") == 1, timeout=120, what=f"{name} to be ready")
 
 
 def until(what, seconds: float, every: float = 3):
@@ -48,21 +35,12 @@ def until(what, seconds: float, every: float = 3):
 
 @pytest.fixture(scope="module")
 def site():
-    """All faults made at once, so that they are waited for once."""
-    place = runbook.connect("local", name="lab", kubeconfig=os.environ["KUBECONFIG"], mode="apply")
-    kubectl_apply(place, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace("registry")}},
-                          *faults_of_images.registry(namespace("registry"))])
-    ready(place, "Deployment", "registry", namespace("registry"))
-    for key, fault in FAULTS.items():
-        kubectl_apply(place, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace(key)}}])
-        for obj in fault.make(namespace(key)):
-            kubectl_apply(place, [obj])
-            if obj["metadata"]["name"] == "holder":  # the other one comes too late for the port
-                ready(place, "Deployment", "holder", namespace(key))
-    yield place
-    for key in [*FAULTS, "registry"]:
-        place.cluster.delete("Namespace", namespace(key))
-    place.cluster.delete("StorageClass", f"{namespace('class')}-fast")
+    place = stage_faults.connect()
+    try:
+        stage_faults.make(place, TAG)
+        yield place
+    finally:
+        stage_faults.clear(place, TAG)
 
 
 def found(site, key: str) -> frozenset[str]:
@@ -86,16 +64,14 @@ def record(site, key):
     source = f"recorded on the lab, Kubernetes {site.version}, {info['containerRuntimeVersion']}, {shot.taken}: {FAULTS[key].name}"
     seen = {"objects": {kind: shot.of(kind) for kind in ("Event", "Pod")}, "logs": shot.logs, "taken": shot.taken}
     text = json.dumps({"signal": signal, "source": source, "snapshot": seen}, indent=1, sort_keys=True, ensure_ascii=False)
-    name = signal if not (root() / f"tests/recorded/signals/{signal}.json").exists() else f"{signal}-{key}"
-    (root() / f"tests/recorded/signals/{name}.json").write_text(text.replace(namespace(key), "fault-rec") + "\n")
+    (root() / f"tests/recorded/signals/{signal}-{key}.json").write_text(text.replace(namespace(key), "fault-rec") + "\n")
 
 
 @pytest.mark.parametrize("key", FAULTS)
 def test_is_mended_and_proven(site, key):
     fault, ns = FAULTS[key], namespace(key)
     trouble = section("trouble", {"namespaces": [ns], "start": True})
-    kubectl_apply(site, fault.mended(ns))
-    fault.mend(site, ns)
+    stage_faults.mend(site, TAG, [key])
     if fault.notebook:
         threading.Event().wait(3)  # the controllers take notice of what was applied
         mending = getattr(mend, fault.notebook)(site, trouble)

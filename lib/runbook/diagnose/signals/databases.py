@@ -11,11 +11,11 @@ STOPPED = "the workspace's database does not run; pages that need it answer with
 CASES = (
     Case("db-disk-full", CRITICAL, "the database's volume is full", STOPPED,
          "free or enlarge its volume; never delete its ib_logfile or binlog by hand", "93-storage-stuck",
-         r"No space left on device|Errcode: 28|errno: 28|OS error: 28"),
+         r"No space left on device|(Errcode|errno|error):? 28\b"),
     Case("db-corrupt", CRITICAL, "the database's files are damaged", STOPPED,
          "restore it from a backup (step 20); before, copy the volume as it is. Nothing here does that by itself", FIX,
          r"Database page corruption|due to corruption|corruption in the InnoDB tablespace|Missing FILE_CHECKPOINT|"
-         r"Missing MLOG_CHECKPOINT|is corrupt; try to repair|InnoDB: Corrupted page|not an InnoDB tablespace|"
+         r"Missing MLOG_CHECKPOINT|Data structure corruption|is corrupt; try to repair|InnoDB: Corrupted page|not an InnoDB tablespace|"
          r"InnoDB: Header page consists of zero bytes|Tablespace size stored in header"),
     Case("db-permissions", CRITICAL, "the database may not write to its own files", STOPPED,
          "give the volume back to the database's user: fsGroup of the pod, or chown of its folder", FIX,

@@ -21,13 +21,13 @@ PULL = (
          r"toomanyrequests|429 Too Many Requests|pull rate limit"),
     Case("image-auth", CRITICAL, "the registry does not let us pull this image", "this workspace cannot start",
          "see the image's name; if it is private, give the namespace an imagePullSecret", FIX,
-         r"pull access denied|unauthorized: authentication|401 Unauthorized|authorization failed|403 "
-         r"Forbidden.*(manifests|v2)|denied: requested access"),
+         r"pull access denied|unauthorized: authentication|401 Unauthorized|authorization failed|"
+         r"(manifests|v2)\S*: 403 Forbidden|403 Forbidden.*(manifests|v2)|denied: requested access"),
     Case("image-no-network", CRITICAL, "the registry cannot be reached",
          "this workspace cannot start; nor can any whose image is not here yet",
          "see that this server reaches the registry: its name, DNS, proxy and firewall", FIX,
          r"(pull|resolve|manifests|registry|failed to do request).*(no such host|i/o timeout|connection refused|"
-         r"network is unreachable|no route to host|server misbehaving|TLS handshake timeout|x509: )"),
+         r"network is unreachable|no route to host|server misbehaving|TLS handshake timeout|x509: |: EOF)"),
     Case("image-not-found", CRITICAL, "the registry has no such image", "this workspace cannot start",
          "mend the image's name or tag in the parameters, then run step 02 again", FIX,
          r"(manifests?|resolve|pull).*(not found|404)|manifest unknown|repository does not exist|ErrImageNeverPull"),
