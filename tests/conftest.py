@@ -16,6 +16,7 @@ NEEDS = {
     "cluster": lambda: bool(os.environ.get("KUBECONFIG")),
     "browser": lambda: bool(shutil.which("chromium")),
     "haproxy": lambda: bool(shutil.which("haproxy") and os.environ.get("HAPROXY_INGRESS")),
+    "node": lambda: bool(shutil.which("node")),
     "long": lambda: os.environ.get("RUNBOOK_LONG") == "1",
 }
 left_out: dict[str, int] = {}

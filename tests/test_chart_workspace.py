@@ -84,7 +84,9 @@ def test_every_object_says_whose_it_is():
 
 def test_runs_with_few_rights():
     objects = render()
-    assert pod(objects)["automountServiceAccountToken"] is False
+    assert pod(objects)["automountServiceAccountToken"] is False and pod(objects)["serviceAccountName"] == "default"
+    assert not [v for v in pod(objects)["volumes"] if "projected" in v]
+    assert not [o for o in objects if o["kind"] in ("ServiceAccount", "Role", "RoleBinding")]
     web = container(objects, "web")["securityContext"]
     assert web["runAsNonRoot"] and web["runAsUser"] == 1000 and web["capabilities"] == {"drop": ["ALL"]}
     for c in pod(objects)["containers"]:
@@ -98,6 +100,7 @@ def test_other_owners_are_kept_out():
     assert spec["ingress"] == [{"from": [
         {"podSelector": {}},
         {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "runbook-system"}}},
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "runbook-keeper"}}},
     ]}]
     assert "--bind-address=127.0.0.1" in container(render(), "mariadb")["args"]
 

@@ -9,8 +9,10 @@ from runbook.params import Workspace, Workspaces
 OWNER, WORKSPACE = "runbook/owner", "runbook/workspace"
 #: Keys of a workspace's Secret; the chart takes them from there.
 SECRET_KEYS = ("db-password", "db-root-password", "ide-password")
-#: What the sidecars of a workspace ask for: MariaDB's and the keeper's requests in the chart's values.
-SIDECARS_CPU_MILLI, SIDECARS_MEMORY_MI = 30, 144
+#: What stands beside a workspace's main container asks for: MariaDB's requests in the chart's values.
+SIDECARS_CPU_MILLI, SIDECARS_MEMORY_MI = 25, 128
+#: The release of lib/charts/keeper, and where it is; the chart `workspace` has the same.
+KEEPER, KEEPER_NAMESPACE = "keeper", "runbook-keeper"
 #: Keys of the chart's values that are this module's; the others (domain, ingress, docker…) belong to other steps and stay.
 OWN_KEYS = ("owner", "image", "repo", "checkoutLocation", "workspaceLocation", "gitpod", "ide", "idle", "web", "mariadb", "adminer", "storage")
 
@@ -32,7 +34,8 @@ def labels(owner: str, workspace: str = "") -> dict[str, str]:
 
 
 def owner_objects(owner: str, wanted: Workspaces) -> list[dict]:
-    """What an owner gets: a namespace, a quota over all the owner's workspaces, and requests for pods that name none."""
+    """What an owner gets: a namespace, a quota over all the owner's workspaces, requests for pods that name none, and the keeper's leave to
+    stop the owner's workspaces."""
     name, quota = namespace(owner), wanted.quota
     meta = {"name": "runbook", "namespace": name, "labels": labels(owner)}
     return [
@@ -42,7 +45,17 @@ def owner_objects(owner: str, wanted: Workspaces) -> list[dict]:
             "requests.storage": quota.storage}}},
         {"apiVersion": "v1", "kind": "LimitRange", "metadata": meta, "spec": {"limits": [{
             "type": "Container", "defaultRequest": {"cpu": "10m", "memory": "32Mi"}, "default": {"cpu": "500m", "memory": "256Mi"}}]}},
+        keeper_binding(owner),
     ]
+
+
+def keeper_binding(owner: str) -> dict:
+    """What lets the keeper stop an owner's workspaces, and nothing else there; the role is in its chart."""
+    group = "rbac.authorization.k8s.io"
+    return {"apiVersion": f"{group}/v1", "kind": "RoleBinding",
+            "metadata": {"name": f"runbook-{KEEPER}", "namespace": namespace(owner), "labels": labels(owner)},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": f"runbook-{KEEPER}-stop"},
+            "subjects": [{"kind": "ServiceAccount", "name": KEEPER, "namespace": KEEPER_NAMESPACE}]}
 
 
 def new_secret(workspace: Workspace) -> dict:

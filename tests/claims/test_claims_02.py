@@ -34,6 +34,8 @@ TABLE = Table("02", proven=(Way(), Way(gitpod, given=ORIGINAL)), refuted={
         Way(lambda world: (world.page(WS, "demo", 13337, "/healthz", 502),
                            world.log(WS, "StatefulSet/demo-0", "web", "no IDE\n"))),
     "no workspace reaches one of another owner": Way(lambda world: open_door(world, WS, "demo-0")),
+    "the keeper runs, and may stop each of these workspaces":
+        Way(at={"watched =": lambda world, names: world.remove("RoleBinding", "runbook-keeper", WS)}),
     "a second run of step 02 would change nothing": Way(at={"again =": lambda world, names: label(world, "ResourceQuota", WS)}),
 })
 

@@ -27,7 +27,7 @@ GOOD: dict[str, str | tuple[str, int] | Callable] = {
     docker.script(): TRIED, containers.WITHIN: "0::/\n--\n0::/docker/abc\n", containers.OWN_IMAGE: "sha256:1\n", IMAGES: "sha256:1\n",
     "echo it runs": "it runs\n", "docker pull": "php\n", containers.BUILD: "built\n", containers.PUT: "", containers.UP: "started\n", containers.PAGE: PAGE,
     containers.DOWN: "", isolation.SLEEP: "", isolation.PROCESSES: "control\n", isolation.FILES: "control\n", isolation.TOKEN: "control\n",
-    isolation.ASK: "status 403\n", "sleep 0.5": "",
+    "sleep 0.5": "",
 }
 MEMORY = {"reason": "OOMKilled", "exitCode": 137}
 
@@ -166,7 +166,7 @@ TABLE = Table("04", proven=(way(), without_docker()), refuted={
     "a workspace cannot reach the IDE of another owner": way(ways=(isolation.IDE_PORT,)),
     "a workspace cannot reach the database of another owner": way(ways=(isolation.DATABASE_PORT,)),
     "a workspace cannot reach the server's kubelet": way(ways=(isolation.KUBELET_PORT,)),
-    "the API server refuses what a workspace asks": says(isolation.ASK, "status 200\n"),
+    "a workspace cannot reach the API server": way(ways=(isolation.API_PORT,)),
     "the main container has no token": says(isolation.TOKEN, "control\nfound /var/run/secrets/kubernetes.io/serviceaccount/token\n"),
     "root in the daemon is nobody on the server": says(docker.script(), TRIED.replace("0 165536 65536", "0 0 4294967295")),
     "no policy lets a workspace out to metadata addresses or the server's own ports": way(at={"ways =": let_out}),

@@ -120,7 +120,7 @@ def delete(
 @app.command()
 def logs(
     name: Name, owner: Owner, params: Params = None, mode: Mode = None, assigned: Assigned = None,
-    container: Annotated[str, typer.Option(help="web (IDE, Apache, tasks), mariadb, keeper; clone and users run before them.")] = "web",
+    container: Annotated[str, typer.Option(help="web (IDE, Apache, tasks), mariadb; clone and users run before them.")] = "web",
     tail: Annotated[int, typer.Option(help="How many lines.")] = 100,
 ):
     """Show the last log lines of a workspace, and what keeps it from being ready."""

@@ -38,7 +38,7 @@ def ways_out(site, workspaces: Workspaces) -> pd.DataFrame:
     """What the policies of each owner's namespace say of a cloud's metadata address and of the server's own ports: ``owner``, ``to``,
     ``address``, ``allowed``."""
     rows, addresses = [], {"metadata": (METADATA, 80)}
-    server = next(iter(api_server(site)[0]), "") if site.cluster else ""
+    server = next(iter(api_server(site)), "") if site.cluster else ""
     addresses |= {"kubelet": (server, 10250), "ssh": (server, 22)} if server else {}
     for owner in sorted({w.owner for w in workspaces.list} if site.cluster else ()):
         policies = site.cluster.list("NetworkPolicy", namespace(owner))

@@ -150,7 +150,7 @@ def last_words(site, answers: pd.DataFrame) -> str:
 
 def tasks(site, name: str, owner: str) -> pd.DataFrame:
     """The tasks of a running workspace's .gitpod.yml. Columns ``task``, ``name``, ``state``, ``init``."""
-    done = site.cluster.exec(f"{name}-0", ["/bin/sh", "-c", "IDE_ROOT=/opt/ide/usr/lib/code-server exec /opt/runbook/gp tasks list"],
+    done = site.cluster.exec(f"{name}-0", ["/bin/sh", "-c", "exec /opt/runbook/gp tasks list"],
                              namespace(owner), "web", check=False)
     rows = [line.split("\t") for line in done.stdout.splitlines()] if done.ok else []
     return pd.DataFrame([(r + ["", "", ""])[:4] for r in rows], columns=["task", "name", "state", "init"])

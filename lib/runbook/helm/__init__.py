@@ -20,6 +20,7 @@ SAMPLE_SECONDS, HEARTBEAT_SECONDS = 2, 15
 #: Reasons of a waiting container that do not mend themselves.
 HOPELESS = {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"}
 LOG_LINES = 8
+CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding"}  #: those kinds of our charts that lie in no namespace
 
 __all__ = ["Helm", "Release", "render", "troubles"]
 
@@ -41,7 +42,8 @@ def render(chart: Path, name: str, namespace: str, values: dict) -> list[dict]:
         meta = obj["metadata"]
         meta.setdefault("labels", {})["app.kubernetes.io/managed-by"] = "Helm"
         meta.setdefault("annotations", {}).update({"meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": namespace})
-        meta.setdefault("namespace", namespace)
+        if obj["kind"] not in CLUSTER_WIDE:
+            meta.setdefault("namespace", namespace)
     return objects
 
 

@@ -24,14 +24,14 @@ def level(mode: str) -> str:
 def ensure_walls(site, owner: str, mode: str, wanted: Docker) -> Plan:
     """The namespace's label, its default limit of disk, and its egress policy."""
     where = namespace(owner)
-    objects = [disk_limits(owner, wanted.disk_limit), egress(owner, *api_server(site), keeper=_has_keeper(site, where))]
+    objects = [disk_limits(owner, wanted.disk_limit), egress(owner, api_server(site))]
     return plan_of([_label(site, where, level(mode))]) + ensure_objects(site.cluster, objects)
 
 
 def remove_walls(site, owner: str) -> Plan:
     """Neither label, nor limit, nor policy."""
     where = namespace(owner)
-    return delete_objects(site.cluster, [disk_limits(owner, "1Gi"), egress(owner, [], 443)]) + plan_of([_label(site, where, None)])
+    return delete_objects(site.cluster, [disk_limits(owner, "1Gi"), egress(owner, [])]) + plan_of([_label(site, where, None)])
 
 
 def disk_limits(owner: str, limit: str) -> dict:
@@ -40,35 +40,26 @@ def disk_limits(owner: str, limit: str) -> dict:
             "spec": {"limits": [{"type": "Container", "default": {"ephemeral-storage": limit}, "defaultRequest": {"ephemeral-storage": "16Mi"}}]}}
 
 
-def egress(owner: str, servers: list[str], port: int, keeper: bool = False) -> dict:
+def egress(owner: str, servers: list[str]) -> dict:
     """Where the workspaces' pods may connect to: everywhere but the server itself (API server, kubelet, SSH) and metadata addresses.
 
     Args:
         servers: addresses of the API server, which on one server are the server's own.
-        keeper: its container stops idle workspaces and needs the API server's port; it alone holds a token.
     """
     own = [{"cidr": f"{a}/{128 if ':' in a else 32}"} for a in servers]
     everywhere = [
         {"ipBlock": {"cidr": "0.0.0.0/0", "except": [LINK_LOCAL, *(o["cidr"] for o in own if ":" not in o["cidr"])]}},
         {"ipBlock": {"cidr": "::/0", "except": [LINK_LOCAL_6, METADATA_6, *(o["cidr"] for o in own if ":" in o["cidr"])]}}]
-    rules: list[dict] = [{"to": everywhere}]
-    if keeper and own:
-        rules.append({"to": [{"ipBlock": o} for o in own], "ports": [{"protocol": "TCP", "port": port}]})
     return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
             "metadata": {"name": EGRESS, "namespace": namespace(owner), "labels": labels(owner)},
-            "spec": {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "workspace"}}, "policyTypes": ["Egress"], "egress": rules}}
+            "spec": {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "workspace"}}, "policyTypes": ["Egress"],
+                     "egress": [{"to": everywhere}]}}
 
 
-def api_server(site) -> tuple[list[str], int]:
-    """Addresses and port behind the Service ``kubernetes``."""
+def api_server(site) -> list[str]:
+    """The addresses behind the Service ``kubernetes``."""
     found = site.cluster.list("EndpointSlice", "default", selector="kubernetes.io/service-name=kubernetes")
-    addresses = sorted({a for s in found for e in s.get("endpoints") or [] for a in e.get("addresses", [])})
-    ports = [p["port"] for s in found for p in s.get("ports") or []]
-    return addresses, ports[0] if ports else 443
-
-
-def _has_keeper(site, where: str) -> bool:
-    return any(c["name"] == "keeper" for s in site.cluster.list("StatefulSet", where) for c in s["spec"]["template"]["spec"]["containers"])
+    return sorted({a for s in found for e in s.get("endpoints") or [] for a in e.get("addresses", [])})
 
 
 def _label(site, where: str, value: str | None) -> Change | None:

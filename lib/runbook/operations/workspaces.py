@@ -7,13 +7,14 @@ from runbook.backups import SELECTOR as BACKUP_SELECTOR
 from runbook.errors import ClusterError, RunbookError
 from runbook.facts import repositories, storage, workspaces as facts
 from runbook.gitpod import parse
-from runbook.operations.objects import ensure_objects
+from runbook.operations.keeper import ensure_keeper, remove_keeper
+from runbook.operations.objects import delete_objects, ensure_objects
 from runbook.operations.together import Together
 from runbook.params import Workspace, Workspaces
 from runbook.paths import charts
 from runbook.plans import Change, Plan, plan_of
 from runbook.secrets import keep_secret
-from runbook.workspaces import (OWN_KEYS, SECRET_KEYS, WORKSPACE, chart_values, gitpod_values, namespace, new_secret, owner_objects, title,
+from runbook.workspaces import (OWN_KEYS, SECRET_KEYS, WORKSPACE, chart_values, gitpod_values, keeper_binding, namespace, new_secret, owner_objects, title,
                                 volume_sizes)
 
 #: Waiting reasons that a container does not recover from by itself; the back-offs come after it was tried again.
@@ -22,7 +23,7 @@ FIX = "92-workspace-does-not-start"
 
 
 def ensure_workspaces(site, wanted: Workspaces, only: tuple[Workspace, ...] | None = None) -> Plan:
-    """Bring workspaces to what the parameters say: each owner's namespace and quota, each workspace's passwords and release.
+    """Bring workspaces to what the parameters say: the keeper, each owner's namespace and quota, each workspace's passwords and release.
 
     What its user stopped stays stopped. What other steps set in a release (a domain, Docker) stays, and a new workspace gets it, too.
     Releases are made at once, a few at a time.
@@ -42,7 +43,7 @@ def ensure_workspaces(site, wanted: Workspaces, only: tuple[Workspace, ...] | No
         _within_quota(owner, [w.name for w in listed if w.owner == owner], live, wanted)
     asked = {w: _asked(site, w, live.get((namespace(w.owner), w.name))) for w in listed}
     present = {o: site.cluster.get("Namespace", namespace(o)) is not None for o in owners}
-    plan = Plan()
+    plan = ensure_keeper(site, wanted)
     for owner in owners:
         plan += ensure_objects(site.cluster, owner_objects(owner, wanted))
     plan += plan_of(_ensure_secret(site, w, present[w.owner]) for w in listed)
@@ -106,7 +107,7 @@ def delete(site, name: str, owner: str, *, keep_data: bool = False) -> Plan:
 def undo(site, wanted: Workspaces, delete_data: bool = False) -> Plan:
     """All workspaces of the listed owners taken back: their releases; with ``delete_data`` also volumes, passwords and namespaces.
 
-    Volumes that are kept are taken up again by a workspace of the same name.
+    Volumes that are kept are taken up again by a workspace of the same name. The keeper goes with the last workspace.
     """
     owners = {namespace(w.owner): w.owner for w in wanted.list}
     there = {(r.name, owner) for where, owner in owners.items() for r in site.helm.releases(where) if r.chart == "workspace"}
@@ -120,7 +121,8 @@ def undo(site, wanted: Workspaces, delete_data: bool = False) -> Plan:
     if delete_data:
         plan += plan_of(_delete(site, "Namespace", where, "") for where in sorted(owners.keys() - gone)
                         if site.cluster.get("Namespace", where) and not _others(site, where, {name for name, o in there if namespace(o) == where}))
-    return plan
+    plan += delete_objects(site.cluster, [keeper_binding(o) for where, o in owners.items() if where not in gone])
+    return plan + (remove_keeper(site) if all(r.namespace in owners for r in site.helm.releases() if r.chart == "workspace") else Plan())
 
 
 def existing(site, name: str, owner: str) -> dict:

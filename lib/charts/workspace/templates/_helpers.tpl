@@ -45,10 +45,6 @@ runbook/workspace: {{ .Release.Name | quote }}
 {{- printf "%s-%s.ws.%s" .Release.Name (include "workspace.owner" .) .Values.domain -}}
 {{- end -}}
 
-{{- define "workspace.keeper.enabled" -}}
-{{- if .Values.ide.enabled -}}true{{- end -}}
-{{- end -}}
-
 {{/* Bare: no rights but the process's own. */}}
 {{- define "workspace.unprivileged" -}}
 runAsUser: {{ .Values.user.uid }}

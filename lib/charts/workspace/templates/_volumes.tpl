@@ -28,12 +28,4 @@
 - name: git
   secret: {secretName: {{ .Values.repo.secret | quote }}, defaultMode: 0440}
 {{- end }}
-{{- if include "workspace.keeper.enabled" . }}
-# As Kubernetes itself mounts it, but into one container only.
-- name: token
-  projected:
-    sources:
-      - serviceAccountToken: {path: token, expirationSeconds: 3607}
-      - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
-{{- end }}
 {{- end -}}

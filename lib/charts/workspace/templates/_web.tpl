@@ -16,8 +16,7 @@
     - {name: WORKSPACE_URL, value: {{ if .Values.domain }}{{ printf "%s://%s" .Values.scheme (include "workspace.host" .) | quote }}{{ else }}""{{ end }}}
     # The name is code-server's own, for its list of ports; `gp url` reads it too.
     - {name: VSCODE_PROXY_URI, value: {{ if .Values.domain }}{{ printf "%s://{{port}}-%s" .Values.scheme (include "workspace.host" .) | quote }}{{ else }}""{{ end }}}
-    - {name: WORKSPACE_KEEPER, value: {{ include "workspace.keeper.enabled" . | default "false" | quote }}}
-    - {name: IDLE_CHECK, value: {{ .Values.idle.checkEvery | quote }}}
+    - {name: WORKSPACE_KEEPER, value: {{ printf "http://%s.%s" .Values.keeper.service .Values.keeper.namespace | quote }}}
     - {name: INIT_LIMIT, value: {{ .Values.gitpod.initLimit | quote }}}
     # The names that Gitpod guarantees.
     - {name: GITPOD_WORKSPACE_ID, value: {{ printf "%s-%s" .Release.Name (include "workspace.owner" .) | quote }}}
