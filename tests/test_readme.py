@@ -9,6 +9,7 @@ import typer.main
 
 from runbook import paths, reference
 from runbook.cli import app
+from runbook.guide import Guide
 
 ROOT = paths.root()
 FRONT = [p for p in (ROOT / "README.md", ROOT / "README.fr.md") if p.exists()]
@@ -96,14 +97,22 @@ def test_every_notebook_is_in_the_table(path):
     assert {f"notebooks/{book.name}" for book in BOOKS} <= linked
 
 
-@pytest.mark.parametrize("path", [p for p in READMES if reference.BEGIN in prose(p)], ids=named)
-def test_the_parameter_table_is_made_from_the_models(path):
-    table = prose(path).partition(reference.BEGIN)[2].partition(reference.END)[0].strip()
-    assert table == reference.table(), "run python -m runbook.reference"
+def between(name, text):
+    begin, end = (mark.format(name) for mark in reference.MADE)
+    return text.partition(begin)[2].partition(end)[0].strip()
 
 
-def test_the_front_page_has_the_parameter_table():
-    assert reference.BEGIN in prose(ROOT / "README.md")
+def test_the_made_tables_are_those_that_are_made_now():
+    text = prose(ROOT / "README.md")
+    assert between("parameters", text) == reference.table(), "run python -m runbook.reference"
+    assert between("page", text) == Guide().table(), "run python -m runbook.reference"
+    assert reference.insert(text) == text
+
+
+def test_the_french_page_for_those_who_work_here_says_the_same():
+    french = prose(ROOT / "README.fr.md").partition("| vous voulez |")[2].partition("\n\n")[0]
+    spans = [[re.findall(r"`([^`]+)`", row) for row in table.splitlines()[-8:]] for table in (french, Guide().table())]
+    assert spans[0] == spans[1]
 
 
 def test_every_dependency_is_named_with_its_reason(path=ROOT / "README.md"):

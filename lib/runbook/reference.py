@@ -1,4 +1,7 @@
-"""The reference table of the parameters, made from the models; ``python -m runbook.reference`` writes it into the READMEs."""
+"""The README's tables that are made: of the parameters, from the models, and of the page for those who work in a workspace.
+
+``python -m runbook.reference`` writes them.
+"""
 
 import types
 from pathlib import Path
@@ -8,8 +11,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from runbook import params, paths
+from runbook.guide import Guide
 
-BEGIN, END = "<!-- parameters: made by python -m runbook.reference -->", "<!-- end of parameters -->"
+MADE = "<!-- {}: made by python -m runbook.reference -->", "<!-- end of {} -->"
 
 
 def table() -> str:
@@ -23,10 +27,13 @@ def table() -> str:
 
 
 def insert(text: str) -> str:
-    """A README with the table between its marks."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    """A README with each table between its marks."""
+    for name, made in (("parameters", table()), ("page", Guide().table())):
+        begin, end = (mark.format(name) for mark in MADE)
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = f"{before}{begin}\n{made}\n{end}{after}"
+    return text
 
 
 def _rows(model: type[BaseModel], prefix: str) -> list[str]:

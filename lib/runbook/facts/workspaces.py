@@ -208,17 +208,6 @@ def kept(site, name: str, owner: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["where", "text", "replayed"])
 
 
-def addresses(site, wanted: Workspaces) -> pd.DataFrame:
-    """What to tell each person. Columns ``owner``, ``name``, ``state``, ``url`` (the way to it from this server before step 05), ``password``."""
-    found = {(r.owner, r.name): r for r in table(site).itertuples()}
-    rows = []
-    for w in wanted.list:
-        there = found.get((w.owner, w.name))
-        tunnel = f"kubectl -n {namespace(w.owner)} port-forward service/{w.name} {IDE_PORT}, then http://127.0.0.1:{IDE_PORT}"
-        rows.append((w.owner, w.name, there.state if there else "not there", (there.url if there else "") or tunnel, password_command(w.name, w.owner)))
-    return pd.DataFrame(rows, columns=["owner", "name", "state", "url", "password"])
-
-
 def password_commands(wanted: Workspaces) -> pd.DataFrame:
     """The commands that show the passwords of the listed workspaces. Columns ``owner``, ``name``, ``command``."""
     return pd.DataFrame([(w.owner, w.name, password_command(w.name, w.owner)) for w in wanted.list], columns=["owner", "name", "command"])

@@ -11,6 +11,8 @@ Every run on a real server or a test cluster, newest first. Rehearsals are not k
 `reports/index.html` then lists them too. Made by `runbook report` from the `run.json` in each folder.
 
 """
+#: Where the pages for those who work in the workspaces are: a notebook, and the cell in it.
+GUIDE, GUIDE_CELL = "10-use-the-codespace", "c09-9dec85"
 COLUMNS = "| when | site | mode | result | time | changed | unchanged | claims | steps |\n|---|---|---|---|---|---|---|---|---|\n"
 
 
@@ -19,7 +21,7 @@ def write(reports: Path) -> None:
     runs = history.all_runs(reports)
     atomic.write_text(reports / "README.md", readme([(folder, run) for folder, run in runs if run["banner"] != "REHEARSAL"]))
     page = render.environment().get_template("index.html.j2").render(
-        runs=[{"folder": folder.name, **run} for folder, run in runs],
+        runs=[{"folder": folder.name, **run} for folder, run in runs], guide=guide(runs, ".html"),
         pages={folder.name: [s["notebook"] for s in run["steps"] if (folder / f"{s['notebook']}.html").exists()] for folder, run in runs})
     atomic.write_text(reports / "index.html", page)
 
@@ -28,7 +30,17 @@ def readme(runs: list[tuple[Path, dict]]) -> str:
     """The Markdown of the journal, linking to notebooks, which a forge renders."""
     if not runs:
         return HEAD + "No run yet.\n"
-    return HEAD + COLUMNS + "".join(_row(folder, run) for folder, run in runs)
+    pages = guide(runs, ".ipynb")
+    told = f"For the people who work in a workspace: [their pages](<{pages}>), of the newest run that made them.\n\n" if pages else ""
+    return HEAD + told + COLUMNS + "".join(_row(folder, run) for folder, run in runs)
+
+
+def guide(runs: list[tuple[Path, dict]], ending: str) -> str:
+    """Where the newest pages for those who work in the workspaces are; "" if no run made any."""
+    for folder, run in runs:
+        if any(s["notebook"] == GUIDE and s["outcome"] == "ok" for s in run["steps"]) and (folder / f"{GUIDE}{ending}").exists():
+            return f"{folder.name}/{GUIDE}{ending}" + (f"#cell-id={GUIDE_CELL}" if ending == ".html" else "")
+    return ""
 
 
 def _row(folder: Path, run: dict) -> str:
