@@ -14,6 +14,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from runbook.facts import workspaces as facts
+from runbook.workspaces import KEEPER, KEEPER_NAMESPACE
 
 pytestmark = [pytest.mark.cluster, pytest.mark.browser, pytest.mark.long]
 OWNER = "dev31"
@@ -94,6 +95,11 @@ def test_idle_workspaces_stop_and_used_ones_do_not(site):
         kit.gone(site, "Pod", "idle-0", f"ws-{OWNER}", timeout=240)
         states = dict(zip(facts.table(site, OWNER).name, facts.table(site, OWNER).state))
         assert states["idle"] == "stopped"
+        # A keeper that begins anew knows at once who is at work.
+        for keeper in site.cluster.list("Pod", KEEPER_NAMESPACE):
+            site.cluster.delete("Pod", keeper["metadata"]["name"], KEEPER_NAMESPACE)
+        site.cluster.wait("Deployment", KEEPER, KEEPER_NAMESPACE, until=lambda d: d.get("status", {}).get("readyReplicas", 0) > 0, timeout=60,
+                          what="the keeper to be back")
         # The other is looked at for longer than its limit: code-server notes activity once a minute.
         while time.monotonic() - opened < 200:
             assert kit.ready(site.cluster.get("Pod", "busy-0", f"ws-{OWNER}"))

@@ -10,10 +10,12 @@ import pytest
 
 import git_server
 import workspaces_kit as kit
+from runbook.attempts import isolation
 from runbook.errors import RunbookError
 from runbook.facts import workspaces as facts
 from runbook.operations import workspaces as operations
 from runbook.plans import apply
+from runbook.workspaces import KEEPER, KEEPER_NAMESPACE
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 OWNER, SHOP = "dev11", "shop"
@@ -152,19 +154,52 @@ def repository(site):
 
 
 def test_gp_stop(site, shop, command):
-    assert "stops within" in sh(site, "gp stop")
+    assert sh(site, "gp stop") == "This workspace stops now. Files, settings and data stay.\n"
     kit.gone(site, "Pod", f"{SHOP}-0", f"ws-{OWNER}")
     assert list(facts.table(site, OWNER).state) == ["stopped"]
     assert command("start", SHOP, "--owner", OWNER).returncode == 0
 
 
-def test_the_keeper_may_set_its_own_scale_and_nothing_else(site, shop):
-    ask = ('curl -s -o /dev/null -w "%{http_code} " --cacert $T/ca.crt -H "Authorization: Bearer $(cat $T/token)" '
-           "https://kubernetes.default.svc$1")
-    script = ("T=/var/run/secrets/kubernetes.io/serviceaccount; for p in /api/v1/namespaces/ws-%s/secrets /api/v1/namespaces/ws-%s/pods "
-              "/apis/apps/v1/namespaces/ws-%s/statefulsets /api/v1/nodes; do set -- $p; %s; done") % (OWNER, OWNER, OWNER, ask)
-    done = site.cluster.exec(f"{SHOP}-0", ["sh", "-c", script], f"ws-{OWNER}", "keeper")
-    assert done.stdout.split() == ["403"] * 4
+def test_gp_stop_says_when_nobody_answers(site, shop):
+    done = site.cluster.exec(f"{SHOP}-0", ["sh", "-c", "WORKSPACE_KEEPER=http://127.0.0.1:9 /opt/runbook/gp stop"], f"ws-{OWNER}", "web", check=False)
+    assert done.exit_code == 1 and "the keeper does not answer (ECONNREFUSED)" in done.stderr
+    assert f"runbook workspace stop {SHOP} --owner {OWNER}" in done.stderr
+
+
+def asked(site, pod, where, host):
+    """What becomes of a connection from a pod to a host, port 80: as the attempts of step 04 say it."""
+    return site.cluster.exec(pod, [isolation.NODE, "-e", isolation.CONNECT, host, "80"], where, "web").stdout.strip()
+
+
+def test_only_workspaces_reach_the_keeper(site, shop):
+    assert asked(site, f"{SHOP}-0", f"ws-{OWNER}", f"{KEEPER}.{KEEPER_NAMESPACE}") == "open"
+    live = site.cluster.get("Pod", f"{SHOP}-0", f"ws-{OWNER}")
+    web = next(c for c in live["spec"]["containers"] if c["name"] == "web")
+    site.cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "stranger", "namespace": f"ws-{OWNER}"}, "spec": {
+        "terminationGracePeriodSeconds": 0, "volumes": [v for v in live["spec"]["volumes"] if v["name"] == "ide"],
+        "containers": [{"name": "web", "image": web["image"], "command": ["sleep", "300"],
+                        "volumeMounts": [{"name": "ide", "mountPath": "/opt/ide"}]}]}})
+    try:
+        site.cluster.wait("Pod", "stranger", f"ws-{OWNER}", until=kit.ready, timeout=60, what="a stranger's pod")
+        assert asked(site, "stranger", f"ws-{OWNER}", f"{KEEPER}.{KEEPER_NAMESPACE}") in ("no answer", "ECONNREFUSED")
+    finally:
+        site.cluster.delete("Pod", "stranger", f"ws-{OWNER}")
+
+
+def test_the_keeper_lists_pods_and_stops_workspaces_and_has_no_other_right(site, shop):
+    pod, = [p["metadata"]["name"] for p in site.cluster.list("Pod", KEEPER_NAMESPACE) if kit.ready(p)]
+    ask = """const fs = require('fs'), at = '/var/run/secrets/kubernetes.io/serviceaccount/';
+    const one = ([method, path]) => new Promise((say) => { const request = require('https').request({ host: 'kubernetes.default.svc', method, path,
+      ca: fs.readFileSync(at + 'ca.crt'), headers: { authorization: 'Bearer ' + fs.readFileSync(at + 'token'),
+      'content-type': 'application/merge-patch+json' } }, (a) => { a.resume(); say(a.statusCode) }); request.end(method === 'PATCH' ? '{}' : undefined) });
+    Promise.all(JSON.parse(process.argv[1]).map(one)).then((all) => console.log(all.join(' ')))"""
+    scale = "/apis/apps/v1/namespaces/{}/statefulsets/{}{}?dryRun=All"
+    asked_for = [("GET", "/api/v1/pods?limit=1"), ("PATCH", scale.format(f"ws-{OWNER}", SHOP, "/scale")),
+                 ("PATCH", scale.format(f"ws-{OWNER}", SHOP, "")), ("PATCH", scale.format("ws-devgit", "x", "/scale")),
+                 ("GET", f"/api/v1/namespaces/ws-{OWNER}/secrets"), ("GET", f"/apis/apps/v1/namespaces/ws-{OWNER}/statefulsets"),
+                 ("GET", f"/api/v1/namespaces/ws-{OWNER}/pods/{SHOP}-0"), ("GET", "/api/v1/nodes")]
+    said = site.cluster.exec(pod, ["/usr/lib/code-server/lib/node", "-e", ask, json.dumps(asked_for)], KEEPER_NAMESPACE).stdout
+    assert said.split() == ["200", "200"] + ["403"] * 6
 
 
 @pytest.mark.parametrize("repo, said", [

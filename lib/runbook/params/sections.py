@@ -68,7 +68,7 @@ class Workspaces(Section):
     home: Quantity = Field("1Gi", description="size of the home folder")
     database: Quantity = Field("1Gi", description="size of the database's volume")
     storage_class: str = Field("", description="StorageClass of new volumes; empty: the cluster's default")
-    idle_stop: int = Field(3600, ge=0, description="seconds without anybody in the IDE after which a workspace stops itself; 0: never")
+    idle_stop: int = Field(3600, ge=0, description="seconds without anybody in the IDE after which the keeper stops a workspace; 0: never")
     init_limit: int = Field(600, ge=1, description="seconds after which an init task that has not ended is taken for endless")
     start: Titles = Field([], description="step 10: workspaces to start, as owner/name")
     stop: Titles = Field([], description="step 10: workspaces to stop")
