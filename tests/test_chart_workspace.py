@@ -105,6 +105,12 @@ def test_other_owners_are_kept_out():
     assert "--bind-address=127.0.0.1" in container(render(), "mariadb")["args"]
 
 
+def test_adminer_is_a_switch():
+    assert "adminer" not in [c["name"] for c in pod(render())["containers"]]
+    adminer = container(render(adminer={"enabled": True, "image": "adminer:5"}), "adminer")
+    assert adminer["image"] == "adminer:5" and {"name": "ADMINER_DEFAULT_SERVER", "value": "127.0.0.1"} in adminer["env"]
+
+
 @pytest.mark.parametrize("values, named", [
     ({"iamge": "x"}, "iamge"),
     ({"web": {"port": 80}}, "port"),

@@ -245,6 +245,14 @@ def test_other_ways_to_an_ide(site, keys):
     kit.unmake(site, "dev16")
 
 
+def test_adminer_is_beside_the_database(site):
+    """The lab has no image of Adminer: PHP's own server, as that image starts it, stands in."""
+    kit.make(site, {"name": "tables", "owner": "dev18"}, adminer=True, adminer_image="docker.io/library/php:8.2-apache")
+    ask = "php -r 'echo @file_get_contents(\"http://127.0.0.1:8978/\") !== false || isset($http_response_header) ? $http_response_header[0] : \"silent\";'"
+    assert kit.sh(site, "dev18", "tables", ask).startswith("HTTP/1.")
+    kit.unmake(site, "dev18")
+
+
 def test_an_owner_over_the_quota_is_told_so(site, command):
     try:
         kit.make(site, {"name": "one", "owner": "dev17"}, quota={"memory": "500Mi"})
