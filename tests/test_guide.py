@@ -55,7 +55,11 @@ def test_the_url_of_a_port_is_the_workspaces_own():
 
 def test_pages_in_a_notebook_and_in_a_terminal():
     pages = guide.Pages([Guide(name="demo", owner="alice"), Guide(name="shop", owner="bob")])
-    assert pages._repr_markdown_().count(guide.HEAD) == 2 and "**Workspace shop of bob**" in pages._repr_markdown_()
+    html = pages._repr_html_()
+    assert html.count("<table>") == 2 and "<h4>Workspace shop of bob</h4>" in html and "ide-password}' | base64 -d</code>" in html
+    assert '<a href="https://&lt;workspace&gt;' in html and "<workspace>" not in html  # what is put in is text, never a tag
+    sited = guide.Pages([Guide(url="https://demo-alice.ws.example.org")])._repr_html_()
+    assert '<a href="https://demo-alice.ws.example.org">https://demo-alice.ws.example.org</a>' in sited
     assert "alice/demo\n  open your workspace:" in repr(pages) and repr(guide.Pages()) == "no workspace is there"
 
 

@@ -1,6 +1,8 @@
 """The one page for a person who works in a workspace: its table in the README and its pages in the journal are made here."""
 
+import re
 from dataclasses import dataclass
+from html import escape
 
 HEAD = "| you want | do this |\n|---|---|"
 
@@ -38,8 +40,10 @@ class Guide:
 class Pages(list):
     """Guides, shown in a notebook one below the other."""
 
-    def _repr_markdown_(self) -> str:
-        return "\n\n".join(f"**Workspace {g.name} of {g.owner}**\n\n{g.table()}" for g in self) or "no workspace is there"
+    def _repr_html_(self) -> str:
+        rows = [f"<h4>Workspace {escape(g.name)} of {escape(g.owner)}</h4><table>"
+                + "".join(f"<tr><th>{want}</th><td>{_html(do)}</td></tr>" for want, do in g.rows()) + "</table>" for g in self]
+        return "\n".join(rows) or "no workspace is there"
 
     def __repr__(self) -> str:
         return "\n\n".join("\n".join([f"{g.owner}/{g.name}", *(f"  {want}: {do}" for want, do in g.rows())]) for g in self) or "no workspace is there"
@@ -62,6 +66,11 @@ def left_alone(seconds: int) -> str:
 def _open(url: str) -> str:
     # What is not yet a URL is a sentence of its own.
     return f"`{url}`" if url.startswith("http") else url
+
+
+def _html(text: str) -> str:
+    spans = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
+    return re.sub(r"<code>(https?://[^<\s]+)</code>", r'<a href="\1">\1</a>', spans)
 
 
 def _cell(text: str) -> str:
