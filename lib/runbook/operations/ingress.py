@@ -76,7 +76,7 @@ def _certificate(site, wanted: Ingress, base: str, there: bool) -> tuple[list[Ch
     names = [f"*.{base}", base]
     live = facts.pair(site.cluster.get("Secret", CERTIFICATE, wanted.namespace)) if there else None
     if wanted.certificate == "cert-manager":
-        return [_by_cert_manager(site, wanted, names)], ""
+        return [_by_cert_manager(site, wanted, names, there)], ""
     if wanted.certificate == "own":
         own = _own(site, wanted, names)
         return [_tls_change(site, wanted, CERTIFICATE, own, live, "as given") if own != live else None], ""
@@ -146,7 +146,7 @@ def _words(pair: certs.Pair | None) -> str | None:
     return said and f"{said.fingerprint[:23]}…, until {said.not_after:%Y-%m-%d}"
 
 
-def _by_cert_manager(site, wanted: Ingress, names: list[str]) -> Change | None:
+def _by_cert_manager(site, wanted: Ingress, names: list[str], there: bool) -> Change | None:
     """A Certificate for cert-manager, which keeps the Secret. Fields: https://cert-manager.io/docs/usage/certificate."""
     if site.cluster.get("CustomResourceDefinition", "certificates.cert-manager.io") is None:
         raise RunbookError("cert-manager is not installed: there is no kind Certificate",
@@ -155,7 +155,7 @@ def _by_cert_manager(site, wanted: Ingress, names: list[str]) -> Change | None:
     return ensure_object(site.cluster, {
         "apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": CERTIFICATE, "namespace": wanted.namespace, "labels": LABELS},
         "spec": {"secretName": CERTIFICATE, "dnsNames": names, "issuerRef": {"name": wanted.issuer, "kind": "ClusterIssuer", "group": "cert-manager.io"}},
-    }, {wanted.namespace})
+    }, set() if there else {wanted.namespace})
 
 
 # -- the controller ----------------------------------------------------------

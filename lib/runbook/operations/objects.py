@@ -1,35 +1,36 @@
 """The library's own Kubernetes objects, applied server-side with field manager ``runbook``."""
 
 from runbook.cluster import Cluster, title
-from runbook.errors import NotFound
 from runbook.plans import Change, Plan, diff, plan_of
 
 
 def ensure_objects(cluster: Cluster, objects: list[dict]) -> Plan:
     """Bring objects to what is asked: live compared with a dry-run apply.
 
-    An object whose namespace the same plan creates cannot be checked by the server; its change says so.
+    An object whose namespace the same plan creates cannot be checked by the server, which is not asked then; its change says so.
 
     Raises:
         FieldConflict: another manager owns a field; named with its owner.
     """
     planned = {o["metadata"]["name"] for o in objects if o["kind"] == "Namespace"}
-    return plan_of(ensure_object(cluster, obj, planned) for obj in objects)
+    absent = {name for name in planned if cluster.get("Namespace", name) is None}
+    return plan_of(ensure_object(cluster, obj, absent) for obj in objects)
 
 
 def ensure_object(cluster: Cluster, obj: dict, planned_namespaces: set[str] = frozenset()) -> Change | None:
-    """The change that brings one object to what is asked, or ``None`` if it is so already."""
+    """The change that brings one object to what is asked, or ``None`` if it is so already.
+
+    Args:
+        planned_namespaces: those that are not there yet, and that the same plan creates.
+    """
     meta = obj["metadata"]
     namespace = meta.get("namespace", "")
     name = title(obj).split(" ", 1)[1]
-    live = cluster.get(f"{obj['apiVersion']}/{obj['kind']}", meta["name"], namespace)
-    note = ""
-    try:
+    if namespace in planned_namespaces:
+        live, wanted, note = None, obj, "not server-checked: its namespace is created by the same plan"
+    else:
+        live, note = cluster.get(f"{obj['apiVersion']}/{obj['kind']}", meta["name"], namespace), ""
         wanted = cluster.apply(obj, dry_run=True)
-    except NotFound:
-        if namespace not in planned_namespaces:
-            raise
-        wanted, note = obj, "not server-checked: its namespace is created by the same plan"
     fields = diff(live, wanted)
     if live is not None and not fields:
         return None
