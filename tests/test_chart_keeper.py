@@ -83,7 +83,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._say(200, {"items": self.server.pods, "metadata": {}})
 
     def do_PATCH(self):
-        self.server.scaled.append((self.path.partition("?")[0], json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+        self.server.scaled.append((self.path.replace("?fieldManager=runbook-keeper", ""), json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
         self._say(200 if self.headers["Authorization"] == "Bearer t0ken" else 401, {})
 
     def log_message(self, *_):
@@ -159,5 +159,6 @@ def test_what_one_look_stops(tmp_path, found, health, stopped):
 ])
 def test_who_asks_is_told_by_the_address(tmp_path, address, found, status):
     api, said = run(tmp_path, found, (200, {}), f"keeper.asked('{address}').then((a) => console.log(a.status))")
-    assert said.split()[-1] == str(status) and api.scaled == (STOPPED if status == 200 else [])
+    rehearsed = [(f"{path}&dryRun=All", body) for path, body in STOPPED]
+    assert said.split()[0] == str(status) and api.scaled == (rehearsed + STOPPED if status == 200 else [])
     assert f"fieldSelector=status.podIP%3D{address}" in api.asked[0]

@@ -17,7 +17,7 @@ const ACCOUNT = process.env.ACCOUNT || '/var/run/secrets/kubernetes.io/serviceac
 const API = { host: process.env.KUBERNETES_SERVICE_HOST, port: process.env.KUBERNETES_SERVICE_PORT };
 const LABELS = 'app.kubernetes.io/name=workspace,app.kubernetes.io/part-of=runbook';
 const LIMIT = 'runbook/idle-stop';
-const ANSWER_MS = 3000, API_MS = 10000, PAGE = 100, LONGEST = 4096;
+const ANSWER_MS = 3000, API_MS = 10000, ANSWERED_MS = 1000, PAGE = 100, LONGEST = 4096;
 
 // -- what is asked -----------------------------------------------------------
 
@@ -76,8 +76,10 @@ const isOver = (one, beat, now) => one.limit > 0 && idle(one, beat, now) >= one.
 // -- what is done ------------------------------------------------------------
 
 const say = (...words) => console.log(new Date().toISOString(), ...words);
+const scale = (one, more = '') => api('PATCH',
+  `/apis/apps/v1/namespaces/${one.namespace}/statefulsets/${one.name}/scale?fieldManager=runbook-keeper${more}`, { spec: { replicas: 0 } });
 const stop = async (one, why) => {
-  await api('PATCH', `/apis/apps/v1/namespaces/${one.namespace}/statefulsets/${one.name}/scale?fieldManager=runbook-keeper`, { spec: { replicas: 0 } });
+  await scale(one);
   say(`stopped ${one.namespace}/${one.name}: ${why}`);
 };
 
@@ -106,7 +108,8 @@ const asked = async (address) => {
   for await (const page of pods(`&fieldSelector=status.podIP%3D${encodeURIComponent(address)}`)) {
     const one = page.map(workspace).find((found) => found && found.address === address);
     if (!one) continue;
-    await stop(one, 'asked by gp stop');
+    await scale(one, '&dryRun=All'); // seen to be allowed; then the answer, which must arrive before the workspace ends
+    setTimeout(() => stop(one, 'asked by gp stop').catch((error) => say(error.message)), ANSWERED_MS);
     return { status: 200, text: 'This workspace stops now. Files, settings and data stay.' };
   }
   return { status: 403, text: 'Nothing is stopped: this address is no workspace.' };
