@@ -201,18 +201,21 @@ def _containers(shot: Snapshot, pod: dict, name: str, since: str) -> Iterator[Fi
                 continue
             log = shot.logs.get(f"{meta['namespace']}/{meta['name']}/{c['name']}", "") + " " + ended.get("message", "")
             text = f"{log} {waiting.get('message', '')} {ended.get('reason', '')}"
-            yield _why_it_crashes(c, ended, text).at(
-                place, ended.get("finishedAt", since), f"exit code {ended['exitCode']}: {_last_words(log)}"
-            )
+            case, told = _why_it_crashes(c, ended, text)
+            yield case.at(place, ended.get("finishedAt", since), f"exit code {ended['exitCode']}: {told or _last_words(log)}")
 
 
-def _why_it_crashes(container: dict, ended: dict, text: str) -> Case:
+def _why_it_crashes(container: dict, ended: dict, text: str) -> tuple[Case, str]:
+    """The case, and the line that tells it: the last one that is known, for a program survives what it only warned of."""
     from runbook.diagnose.signals.storage import VOLUME_FULL  # storage tells pods' volumes, and imports nothing of this
 
     is_database = any(word in f"{container['name']} {container.get('image', '')}" for word in ("maria", "mysql", "db"))
     is_docker = any(word in f"{container['name']} {container.get('image', '')}" for word in ("docker", "dind"))
     cases = (*(DATABASES if is_database else ()), *(DOCKER if is_docker else ()), VOLUME_FULL, COMMAND, PORT, DNS)
-    return first_match(cases, text) or (KILLED if ended.get("exitCode") == 137 else CRASH)
+    for line in reversed(text.splitlines()):
+        if case := first_match(cases, line):
+            return case, line.strip()
+    return first_match(cases, text) or (KILLED if ended.get("exitCode") == 137 else CRASH), ""
 
 
 def _last_words(log: str) -> str:
