@@ -10,7 +10,8 @@ from runbook import paths
 from runbook.rehearsal.host import K3S
 from runbook.rehearsal.recordings import key
 
-from .kit import BOOKS, SETTLERS, Way, is_said, run, sentences
+from .books import BOOKS, SETTLERS, is_said, sentences
+from .kit import Way, run
 
 
 @pytest.mark.parametrize("number", [number for number in BOOKS if sentences(number)])
