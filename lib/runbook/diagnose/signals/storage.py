@@ -143,7 +143,8 @@ def _pod(shot: Snapshot, pod: dict) -> Iterator[Finding]:
     case = first_match((AFFINITY, MISSING), message)
     if case:
         yield case.at(where(pod), since, message)
-    if status.get("phase") == "Pending" and pod["spec"].get("nodeName") and shot.age(since) > 60:
+    mounted = condition(pod, "PodReadyToStartContainers").get("status") == "True"  # an event of a first try stays for an hour
+    if status.get("phase") == "Pending" and pod["spec"].get("nodeName") and shot.age(since) > 60 and not mounted:
         failed = next(
             (
                 e.get("message", "")
