@@ -156,7 +156,7 @@ def _pod(shot: Snapshot, pod: dict) -> Iterator[Finding]:
     mount = next((e for e in events if e.startswith("FailedMount")), "")
     if mount and CONFIG.matches(mount):
         yield CONFIG.at(name, since, mount)
-    elif not mount and pod["status"].get("phase") == "Running":
+    elif not mount and pod["status"].get("phase") == "Running" and not first_match(DATABASES, " ".join(events)):  # told there
         yield UNREADY.at(
             name, since, next((e for e in events if e.startswith("Unhealthy")), condition(pod, "Ready").get("message", ""))
         )
