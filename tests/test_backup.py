@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -87,6 +88,7 @@ def test_the_scripts_are_all_there_and_plain_sh():
     ("mariadb-dump: Got errno 28 on write: No space left on device", "full-disk"),
     ("unable to create lock in backend: repository is already locked by PID 32 on backup-other", "locked"),
     ("Fatal: create repository at /repository failed: mkdir: permission denied", "not-allowed"),
+    ("Stat: The request signature we calculated does not match the signature you provided. Check your key and signing method.", "not-allowed"),
     ("dial tcp 127.0.0.1:9000: connect: connection refused", "unreachable"),
     ("Fatal: failed to find snapshot: no matching ID found", "no-snapshot"),
     ("something else", "failed")])
@@ -94,6 +96,27 @@ def test_the_scripts_know_the_failures(text, kind):
     script = (backups.SCRIPTS / "lib.sh").read_text() + '\nkind "$0"'
     assert subprocess.run(["sh", "-c", script, text], text=True, capture_output=True).stdout.strip() == kind
     assert kind in facts.PROBLEMS
+
+
+TRY = "Stat(<config/>) returned error, retrying after 1.3s: Stat: {}"  #: restic 0.18.1, tried against an S3 server
+OVER = "\nFatal: unable to open config file: context canceled\nIs there a repository at the following location?"
+
+
+@pytest.mark.parametrize("said, code, told", [
+    ("{}", 0, "there"),
+    ("Fatal: unable to open config file: stat /repository/config: no such file or directory\nIs there a repository at the following location?", 10, "absent"),
+    ("Fatal: wrong password or no key found", 12, "wrong-key"),
+    (TRY.format("The specified bucket does not exist.") + OVER, 143, "absent"),
+    (TRY.format("The request signature we calculated does not match the signature you provided.") + OVER, 143, "not-allowed"),
+    (TRY.format("No user exists with the provided access key ID.") + OVER, 143, "not-allowed"),
+    (TRY.format("dial tcp 127.0.0.1:17070: connect: connection refused") + OVER, 124, "unreachable"),
+    ("", 143, "unreachable")])
+def test_whether_there_is_a_repository(said, code, told):
+    texts = [(backups.SCRIPTS / name).read_text().replace(". /opt/backup/lib.sh", "") for name in ("lib.sh", "restic.sh")]
+    script = "\n".join([*texts, 'finish() { echo "$1"; exit 1; }', 'timeout() { printf "%s" "$SAID"; return "$CODE"; }',
+                        "if present; then echo there; else echo absent; fi"])
+    env = {"SAID": said, "CODE": str(code), "PATH": os.environ["PATH"]}
+    assert subprocess.run(["sh", "-c", script], text=True, capture_output=True, env=env).stdout.strip() == told
 
 
 # Reports ------------------------------------------------------------------------------------------------------------

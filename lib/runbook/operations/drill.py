@@ -104,8 +104,7 @@ def _unless_over(drill: Drill, perform):
 
 def _make(site, spaces: Workspaces, drill: Drill) -> None:
     clear(site)
-    for change in workspaces.ensure_workspaces(site, spaces):
-        change.perform()
+    restore.make(site, spaces, SCRATCH)
     site.cluster.exec(f"{SCRATCH.name}-0", ["sh", "-c", FILL], WHERE, "web")
     _sql(site, ROWS)
     drill.before = _look(site)

@@ -37,7 +37,7 @@ def restore(site, wanted: Backup, spaces: Workspaces, told: dict | None = None) 
         changes.append(Change("run", "Backup", title, lambda: _safety(site, wanted, owner, name), note="what is there now, so that this can be taken back"))
     else:
         space = next((w for w in spaces.list if (w.owner, w.name) == target), None) or _alike(spaces, source, target)
-        changes.append(Change("create", "Workspace", title, lambda: _make(site, spaces, space), note="empty at first", undo=f"runbook workspace delete {name} --owner {owner}"))
+        changes.append(Change("create", "Workspace", title, lambda: make(site, spaces, space), note="empty at first", undo=f"runbook workspace delete {name} --owner {owner}"))
     changes.append(Change("update", "Workspace", title, lambda: _note(told, lambda: _perform(site, wanted, source, target)),
                           (Field("files and database", "as they are" if workload else None, f"snapshot {wanted.snapshot} of {wanted.restore}"),),
                           note="stopped meanwhile", undo=f"restore the snapshot that was made just before, into {title}" if workload else ""))
@@ -65,7 +65,8 @@ def _alike(spaces: Workspaces, source: tuple[str, str], target: tuple[str, str])
     return Workspace(**({k: v for k, v in model.model_dump().items()} if model else {}) | {"owner": target[0], "name": target[1]})
 
 
-def _make(site, spaces: Workspaces, space: Workspace) -> None:
+def make(site, spaces: Workspaces, space: Workspace) -> None:
+    """A workspace made and started."""
     for change in workspaces.ensure_workspaces(site, spaces, only=(space,)):
         change.perform()
     # A queued workspace is all right elsewhere; here its first start has to make the database that is restored into.

@@ -88,6 +88,7 @@ def prove(site, wanted: Storage, spaces: Workspaces, proof: Proof) -> Plan:
         for step in (clear, lambda s: workspaces.ensure_workspaces(s, spaces)):
             for change in step(site):
                 change.perform()
+        _ready(site)  # on a full node it is queued
         try:
             proof.written = write(site)
         except NotRecorded as missing:

@@ -20,7 +20,7 @@ kind() {
       *"not found in index"* | *"invalid data returned"* | *"is damaged"* | *"does not exist in the repository"* | *"load <index"* | *"load <snapshot"* | \
       *"is not valid JSON"* | *"contained in several indexes"* | *"config cannot be loaded"*) echo corrupted ;;
     *"already locked"*) echo locked ;;
-    *"ermission denied"* | *"AccessDenied"* | *"not permitted"*) echo not-allowed ;;
+    *"ermission denied"* | *"AccessDenied"* | *"Access Denied"* | *"signature we calculated"* | *"ccess "[Kk]"ey I"[Dd]* | *"not permitted"*) echo not-allowed ;;
     *"connection refused"* | *"no such host"* | *"timeout"* | *"unreachable"* | *"Connection closed"* | *"unable to start the sftp"*) echo unreachable ;;
     *"no matching ID"* | *"no snapshot found"* | *"no such snapshot"*) echo no-snapshot ;;
     *) echo failed ;;

@@ -11,13 +11,20 @@ alone() {
 
 # present: whether the repository answers; a failure other than "there is none" ends all
 present() {
-  # restic tries an address that does not answer for a quarter of an hour.
+  # restic tries an address that does not answer, a bucket that is not there and a refused key for a quarter of an hour; its tries tell why.
   code=0
-  said=$(timeout 90 restic cat config --no-lock 2>&1) || code=$?
-  [ $code -ne 0 ] || return 0
-  [ $code -ne 124 ] && [ $code -ne 143 ] || finish unreachable "no answer within 90 s: $said"
+  said=$(timeout 60 restic cat config --no-lock 2>&1) || code=$?
+  case $code in
+    0) return 0 ;;
+    124 | 143)
+      said=$(printf '%s\n' "$said" | grep 'retrying' | tail -n 1)
+      case $said in *"bucket does not exist"*) return 1 ;; esac
+      kind=$(kind "$said")
+      [ "$kind" != failed ] || kind=unreachable
+      finish "$kind" "no answer within a minute: $said" ;;
+  esac
   case $said in
-    *"Is there a repository"* | *"does not exist"* | *"no such file or directory"* | *"specified key does not exist"*) return 1 ;;
+    *"Is there a repository"* | *"does not exist"* | *"no such file or directory"*) return 1 ;;
     *) give_up "$said" ;;
   esac
 }
