@@ -10,7 +10,7 @@ import runbook
 from runbook import docker, plans
 from runbook.attempts import containers, settle, table
 from runbook.docker import Try
-from runbook.errors import ClaimRefuted, Forbidden, ParameterError, WaitFailed
+from runbook.errors import ClaimRefuted, Forbidden, ParameterError, RunbookError, WaitFailed, WaitTimeout
 from runbook.facts import docker as facts
 from runbook.host import Result
 from runbook.operations import cgroups, docker as operations, policies
@@ -298,6 +298,22 @@ def test_a_pod_that_does_not_start_says_why(site, monkeypatch):
     found = operations.try_mode(site, wanted(), "userns")
     assert found.cause == "container runtime" and found.told.startswith("FailedCreatePodSandBox: no runtime")
     assert site.cluster.get("Pod", "try-userns", "runbook-docker") is None  # nothing is left behind
+
+
+def test_a_full_node_says_nothing_of_a_mode(site, monkeypatch):
+    site.cluster.apply(operations._place(wanted()))
+    full = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}  # as Kubernetes 1.36 said it
+
+    def wait(kind, name, where, *, fail_on, **__):
+        pod = {"metadata": {"name": name, "namespace": where}, "status": {"conditions": [full]}}
+        monkeypatch.setattr(site.cluster, "events", lambda *_, **__: [{"reason": "FailedScheduling", "message": full["message"]}])
+        monkeypatch.setattr(site.cluster, "get", lambda *_, **__: pod)
+        assert fail_on(pod) == ""  # room may come
+        raise WaitTimeout("still waiting for the try")
+
+    monkeypatch.setattr(site.cluster, "wait", wait)
+    with pytest.raises(RunbookError, match="could not be tried: .*Insufficient cpu"):
+        operations.try_mode(site, wanted(), "userns")
 
 
 @pytest.mark.parametrize(("status", "told"), [

@@ -161,7 +161,7 @@ def test_gp_stop(site, shop, command):
 
 
 def test_gp_stop_says_when_nobody_answers(site, shop):
-    done = site.cluster.exec(f"{SHOP}-0", ["sh", "-c", "WORKSPACE_KEEPER=http://127.0.0.1:9 /opt/runbook/gp stop"], f"ws-{OWNER}", "web", check=False)
+    done = site.cluster.exec(f"{SHOP}-0", ["sh", "-c", "WORKSPACE_KEEPER=http://127.0.0.1:65000 /opt/runbook/gp stop"], f"ws-{OWNER}", "web", check=False)
     assert done.exit_code == 1 and "the keeper does not answer (ECONNREFUSED)" in done.stderr
     assert f"runbook workspace stop {SHOP} --owner {OWNER}" in done.stderr
 

@@ -1,8 +1,10 @@
 """Docker inside the workspaces: modes tried on the node, then each workspace's daemon in the mode that works."""
 
+import re
+
 from runbook import docker
 from runbook.docker import RECORD, RUNTIME_CLASS, Try
-from runbook.errors import ClusterError, NotRecorded, ParameterError
+from runbook.errors import ClusterError, NotRecorded, ParameterError, RunbookError
 from runbook.facts import docker as facts
 from runbook.operations.cgroups import ensure_node, remove_node
 from runbook.operations.objects import ensure_objects
@@ -18,6 +20,8 @@ from runbook.workspaces import namespace
 #: Reasons of a waiting container that do not mend themselves within a try.
 HOPELESS = {"InvalidImageName", "ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError", "CreateContainerError",
             "RunContainerError", "StartError"}
+#: How the scheduler says that a node is full: for now, and no matter what the pod is.
+FULL = re.compile(r"Insufficient (cpu|memory|pods|ephemeral-storage)|Too many pods")
 
 
 def ensure_docker(site, workspaces: Workspaces, wanted: Docker) -> Plan:
@@ -63,7 +67,11 @@ def undo(site, wanted: Docker, delete_data: bool = False) -> Plan:
 
 
 def try_mode(site, wanted: Docker, mode: str, handler: str = "") -> Try:
-    """Run a container in a pod of this mode; the pod is deleted again."""
+    """Run a container in a pod of this mode; the pod is deleted again.
+
+    Raises:
+        RunbookError: no node had room for the pod: that says nothing of the mode, so nothing is kept.
+    """
     pod = docker.pod(mode, wanted, handler)
     name, where = pod["metadata"]["name"], wanted.namespace
     _gone(site, name, where)
@@ -76,6 +84,7 @@ def try_mode(site, wanted: Docker, mode: str, handler: str = "") -> Try:
             site.cluster.wait("Pod", name, where, until=_running, fail_on=lambda obj: _refused(site, obj), timeout=wanted.timeout,
                               what=f"the try of mode {mode}")
         except ClusterError as error:
+            _no_room(site, mode, site.cluster.get("Pod", name, where))
             told = error.what.split(" failed: ", 1)[-1].splitlines()[0]
             return Try(mode, False, docker.cause(error.what), told)
         result = site.cluster.exec(name, ["sh", "-c", docker.script(), "try", str(wanted.timeout // 2)], where, "docker",
@@ -85,6 +94,13 @@ def try_mode(site, wanted: Docker, mode: str, handler: str = "") -> Try:
         return Try(mode, False, "not recorded", "the rehearsal has no recording of this try")
     finally:
         site.cluster.delete("Pod", name, where)
+
+
+def _no_room(site, mode: str, pod: dict | None) -> None:
+    scheduled = next((c for c in (pod or {}).get("status", {}).get("conditions", []) if c["type"] == "PodScheduled"), {})
+    if scheduled.get("status") == "False" and FULL.search(scheduled.get("message", "")):
+        raise RunbookError(f"docker mode {mode} could not be tried: {scheduled['message']}", do="stop a workspace, then run the step again",
+                           fix="90-diagnose")
 
 
 def _tries(site, workspaces: Workspaces, wanted: Docker, handler: str) -> Change:
@@ -132,7 +148,7 @@ def _refused(site, pod: dict) -> str:
         if ended:
             return f"{ended.get('reason', 'ended')}: {ended.get('message', '') or 'exit code ' + str(ended.get('exitCode'))}"
     told = [e for e in site.cluster.events(pod["metadata"]["namespace"], of=f"Pod/{pod['metadata']['name']}")
-            if e.get("reason") in ("FailedCreatePodSandBox", "FailedScheduling", "FailedMount")]
+            if e.get("reason") in ("FailedCreatePodSandBox", "FailedScheduling", "FailedMount") and not FULL.search(e.get("message", ""))]
     return f"{told[-1]['reason']}: {told[-1].get('message', '')}" if told else ""
 
 
