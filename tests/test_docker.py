@@ -47,6 +47,8 @@ def test_a_try_that_was_refused_says_by_what():
     found = docker.understood("userns", REFUSED)
     assert not found.ran
     assert found.why == "cgroup: unable to apply cgroup configuration: mkdir /sys/fs/cgroup/cpuset/docker: read-only file system"
+    logged = 'unknown. time="2026-11-24T14:50:38Z" level=error msg="error waiting for container: context canceled"\n'
+    assert docker.understood("userns", REFUSED.replace("unknown.\n", logged)).why == found.why
 
 
 @pytest.mark.parametrize("output", ["", "cgroup=v2\n", "sh: dockerd-entrypoint.sh: not found\n"])

@@ -14,7 +14,7 @@ from runbook.errors import ParameterError, RunbookError
 from runbook.facts import repositories, workspaces as facts
 from runbook.gitpod import parse
 from runbook.host import Result
-from runbook.operations import tour, workspaces as operations
+from runbook.operations import settle, tour, workspaces as operations
 from runbook.operations.k3s import ensure_k3s
 from runbook.operations.together import Together
 from runbook.params import Workspace
@@ -439,3 +439,10 @@ def test_what_the_command_line_refuses(site, command, words, said):
     code, text = command(*words)
     assert code == 1 and said in text and "Do this:" in text
     assert site.cluster.get("Namespace", "ws-alice") is None
+
+
+@pytest.mark.parametrize("generation, status, seen", [
+    (1, {"observedGeneration": 1}, True), (2, {"observedGeneration": 1}, False), (2, {}, False), (2, {"observedGeneration": 3}, True),
+])
+def test_a_change_that_the_controller_has_not_seen_is_waited_for(generation, status, seen):
+    assert settle._observed({"metadata": {"generation": generation}, "status": status}) is seen

@@ -90,6 +90,7 @@ def cause(text: str) -> str:
 def plain(told: str) -> str:
     """A refusal without the wrapping that each layer adds: the last of its parts, and the part before when that says what was tried."""
     told = re.sub(r"^(docker: )?Error response from daemon: ", "", told.strip())
+    told = re.sub(r'\s*time="[^"]*" level=.*$', "", told)  # what the client logs after it
     parts = [p for p in told.removesuffix(".").removesuffix(": unknown").split(": ") if p]
     return ": ".join(parts[-3:]) if len(parts) > 3 else ": ".join(parts)
 

@@ -15,6 +15,7 @@ from bench_workspace import SIZES, answers
 
 import runbook
 from runbook.operations import workspaces as operations
+from runbook.operations.settle import settle
 from runbook.plans import apply
 from runbook.workspaces import namespace
 
@@ -28,7 +29,7 @@ def started(site, begin) -> float:
     begin()
     answers(site, namespace(OWNER), f"{NAME}-0", at + 120)
     took = time.monotonic() - at
-    operations.settle(site, NAME, OWNER, 120)
+    settle(site, NAME, OWNER, 120)
     apply(operations.stop(site, NAME, OWNER), "apply")
     return took
 

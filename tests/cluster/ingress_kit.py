@@ -18,7 +18,7 @@ import runbook
 from runbook import certs, urls, wire
 from runbook.facts import ingress as facts
 from runbook.operations.ingress import ensure_ingress, undo
-from runbook.operations.workspaces import settle
+from runbook.operations.settle import settle
 from runbook.paths import charts
 from runbook.plans import apply
 from runbook.workspaces import namespace

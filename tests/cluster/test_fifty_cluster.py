@@ -19,7 +19,7 @@ from runbook.facts import ingress as facts
 from runbook.facts import request_path as rp
 from runbook.facts import workspaces
 from runbook.operations.ingress import ensure_ingress, undo
-from runbook.operations.workspaces import settle
+from runbook.operations.settle import settle
 from runbook.paths import charts
 from runbook.workspaces import chart_values, namespace, new_secret, owner_objects
 

@@ -11,7 +11,7 @@ from runbook.operations.objects import ensure_objects
 from runbook.operations.policies import enforced
 from runbook.operations.together import Together
 from runbook.operations.walls import EGRESS, LEVEL, ensure_walls, remove_walls
-from runbook.operations.workspaces import settle
+from runbook.operations.settle import settle
 from runbook.params import Docker, Workspaces
 from runbook.paths import charts
 from runbook.plans import Change, Plan, plan_of

@@ -11,7 +11,7 @@ from runbook.facts.ingress import AUTHORITY, CERTIFICATE, GATEWAY
 from runbook.helm.records import TYPE, newest
 from runbook.operations.objects import delete_objects, ensure_object, ensure_objects
 from runbook.operations.together import Together
-from runbook.operations.workspaces import settle
+from runbook.operations.settle import settle
 from runbook.params import Ingress
 from runbook.paths import charts
 from runbook.plans import Change, Field, Plan, plan_of
