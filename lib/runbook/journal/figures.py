@@ -16,19 +16,15 @@ def extract(notebook, folder: Path, number: str) -> list[dict]:
     """Write each PNG of a notebook to ``figures/<number>-<k>.png``, and its CSV beside it.
 
     A ``figure`` record tells the data: ``csv`` is the text of a CSV file, or the path of one. It belongs to the
-    image of its own cell.
+    image of its own output, else to one of its cell that has no record.
 
     Returns:
         ``[{"name", "png", "csv", "anchor"}]``, paths relative to ``folder``; ``csv`` empty if none was named.
     """
     found = []
     for cell in notebook.cells:
-        outputs = cell.get("outputs", ())
-        named = [o["data"][RECORD.format("figure")] for o in outputs if RECORD.format("figure") in o.get("data", {})]
-        images = [o["data"]["image/png"] for o in outputs if "image/png" in o.get("data", {})]
-        for index in range(max(len(images), len(named))):
-            record = named[index] if index < len(named) else {}
-            data = _decode(images[index] if index < len(images) else record.get("png", ""))
+        for record, image in _pairs([o.get("data", {}) for o in cell.get("outputs", ())]):
+            data = _decode(image or record.get("png", ""))
             stem = f"{FOLDER}/{number}-{len(found) + 1}"
             csv = _csv(record.get("csv") or "", folder / f"{stem}.csv")
             if data:
@@ -37,6 +33,14 @@ def extract(notebook, folder: Path, number: str) -> list[dict]:
                 found.append({"name": record.get("name", ""), "png": f"{stem}.png" if data else "",
                               "csv": f"{stem}.csv" if csv else "", "anchor": cell.get("id", "")})
     return found
+
+
+def _pairs(outputs: list[dict]) -> list[tuple[dict, str]]:
+    """Record and image of each figure of a cell; ``{}`` or ``""`` where there is none."""
+    key = RECORD.format("figure")
+    alone = [o["image/png"] for o in outputs if "image/png" in o and key not in o]
+    named = [(o[key], o.get("image/png") or (alone.pop(0) if alone else "")) for o in outputs if key in o]
+    return named + [({}, image) for image in alone]
 
 
 def _decode(text) -> bytes:
