@@ -19,6 +19,11 @@ from runbook.plots import Drawing
 from runbook.show import emit
 
 
+#: Of the stages' table, what is shown, and its headings with units.
+COLUMNS = {"stage": "stage", "from": "from (s)", "offered": "offered/s", "achieved": "achieved/s", "requests": "requests", "failed": "failed",
+           "p50": "p50 ms", "p95": "p95 ms", "p99": "p99 ms", "max": "max ms", "queue": "queue", "good": "good"}
+
+
 @dataclass(frozen=True)
 class Missing:
     """What stands where a graph or table would: why there is none."""
@@ -56,8 +61,8 @@ class Measured:
     target: float = 0
 
     def table(self) -> pd.DataFrame | Missing:
-        """Its stages in figures."""
-        return self._if(lambda: load.by_stage(self.run, settle=1).round(1))
+        """Its stages in figures, as many columns as a page holds."""
+        return self._if(lambda: load.by_stage(self.run, settle=1).round(1)[list(COLUMNS)].rename(columns=COLUMNS))
 
     @property
     def knee(self) -> load.Knee | Missing:
