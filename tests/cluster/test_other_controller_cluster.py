@@ -1,7 +1,7 @@
 """The same claims behind another ingress controller: HAProxy Ingress, beside the cluster's own, on ports of its own.
 
 HAPROXY_INGRESS is a checkout of github.com/jcmoraisjr/haproxy-ingress in which `go build -o haproxy-ingress-controller ./pkg` was
-done; the controller runs from there on this machine, as its own `make run` does, and drives Debian's haproxy.
+done; the controller runs from there on this machine, as its own `make run` does, and drives Debian's haproxy, which needs lua-json.
 """
 
 import json

@@ -27,7 +27,7 @@ from runbook.workspaces import chart_values, namespace, volume_sizes
 
 OWNER = "loadtest"  #: owners of the count: loadtest1, loadtest2…
 IDLE_SECONDS, WORK_SECONDS = 30, 30  #: twice metrics-server's 15 s, so that one measurement lies wholly inside
-GONE_SECONDS = 90  #: until what was removed is gone
+GONE_SECONDS = 240  #: at most, until what was removed is gone
 MIB = 2**20
 QUOTA = "quota of one owner"
 #: Asks the workspace's own page for as long as told, over and over: PHP and its database at work.
