@@ -1,7 +1,8 @@
-"""Port 443 held by another program, for real: no other test may use the cluster's ingress meanwhile.
+"""The ingress controller's port held by another program, for real: on a Traefik of the test's own, so that nobody else's URLs are hurt.
 
-A host port of a pod is a rule that rewrites addresses, before any program's socket is asked. So a program on the host takes
-the port only from a controller that does not run; a pod takes it also from one that starts later.
+It is a copy of the cluster's Traefik with another host port; what is true of this port is true of 443. A host port of a pod is a
+rule that rewrites addresses, before any program's socket is asked. So a program on the host takes the port only from a controller
+that does not run; a pod takes it also from one that starts later.
 """
 
 import os
@@ -17,14 +18,32 @@ from runbook.diagnose import diagnose
 from runbook.facts import request_path as rp
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
-CONTROLLER, SYSTEM, SPACE, PORT = "traefik", "kube-system", "ing-holder", 443
+CONTROLLER, SYSTEM, SPACE, PORT = "traefik-own", "kube-system", "ing-holder", 9443
 IMAGE = "docker.io/library/php:8.2-apache"
 
 
 @pytest.fixture(scope="module")
 def edge():
-    with kit.edge() as made:
+    with own_controller(workspaces_kit.connect()), kit.edge(probe_port=PORT) as made:
+        green(made)
         yield made
+
+
+@contextmanager
+def own_controller(site):
+    """A second Traefik beside the cluster's, for the same Ingresses, on a port of its own."""
+    found = site.cluster.get("Deployment", "traefik", SYSTEM)
+    spec, name = found["spec"], {"app.kubernetes.io/name": CONTROLLER}
+    spec["selector"], spec["template"]["metadata"] = {"matchLabels": name}, {"labels": name}
+    (container,) = spec["template"]["spec"]["containers"]
+    container["args"] = [a for a in container["args"] if "ingressendpoint" not in a]
+    container["ports"] = [p | ({"hostPort": PORT} if p["name"] == "websecure" else {}) for p in container["ports"] if p["name"] != "web"]
+    site.cluster.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": CONTROLLER, "namespace": SYSTEM}, "spec": spec})
+    try:
+        back(site)
+        yield
+    finally:
+        site.cluster.delete("Deployment", CONTROLLER, SYSTEM)
 
 
 @contextmanager
