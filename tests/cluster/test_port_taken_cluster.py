@@ -36,6 +36,7 @@ def own_controller(site):
     spec, name = found["spec"], {"app.kubernetes.io/name": CONTROLLER}
     spec["selector"], spec["template"]["metadata"] = {"matchLabels": name}, {"labels": name}
     (container,) = spec["template"]["spec"]["containers"]
+    spec["template"]["spec"].pop("priorityClassName", None)  # by its priority it would push the other pod off the node
     container["args"] = [a for a in container["args"] if "ingressendpoint" not in a]
     container["ports"] = [p | ({"hostPort": PORT} if p["name"] == "websecure" else {}) for p in container["ports"] if p["name"] != "web"]
     site.cluster.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": CONTROLLER, "namespace": SYSTEM}, "spec": spec})
