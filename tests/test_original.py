@@ -110,6 +110,15 @@ def test_the_rehearsal_asks_nobody(monkeypatch):
     assert set(table.found[5:]) == {"rehearsal: no recording of it"}
 
 
+def test_nobody_is_asked_unless_it_is_wanted():
+    class Deaf(Host):
+        def probe(self, asked, look):
+            raise AssertionError("a registry was asked")
+
+    table = original.pieces(SimpleNamespace(cluster=None, version="", host=Deaf()), ask=False)
+    assert set(table.found[5:]) == {"not asked: workspaces.original is not set"} and set(table.verdict) == {"not known"}
+
+
 def node(kernel="6.1.0-18-amd64", runtime="containerd://2.0.0", labels=original.LABELS):
     return {"metadata": {"labels": dict.fromkeys(labels, "true")},
             "status": {"nodeInfo": {"kernelVersion": kernel, "containerRuntimeVersion": runtime}}}

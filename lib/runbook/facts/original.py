@@ -41,9 +41,13 @@ SECONDS = 6  #: that a registry may take to answer
 COLUMNS = ["piece", "needed", "found", "verdict"]  #: verdict: there, missing, or not known
 
 
-def pieces(site) -> pd.DataFrame:
-    """What Gitpod's last self-hosted release needs, and what of it is here; columns piece, needed, found, verdict."""
-    return pd.DataFrame([*_cluster(site), *_images(site)], columns=COLUMNS)
+def pieces(site, ask: bool = True) -> pd.DataFrame:
+    """What Gitpod's last self-hosted release needs, and what of it is here; columns piece, needed, found, verdict.
+
+    Args:
+        ask: ask the registries for its images; a server tells strangers nothing unless its operator wants that.
+    """
+    return pd.DataFrame([*_cluster(site), *(_images(site) if ask else _unasked())], columns=COLUMNS)
 
 
 def lacking(table: pd.DataFrame) -> str:
@@ -81,6 +85,10 @@ def _images(site):
         silent = why or f"the registry cannot be reached: {said['error']}"
         found = ANSWERS.get(status, f"the registry answers {status}") if status else silent
         yield piece, image, found, {200: "there", 404: "missing"}.get(status, "not known")
+
+
+def _unasked():
+    return ((piece, image, "not asked: workspaces.original is not set", "not known") for piece, image in IMAGES.items())
 
 
 def manifest(image: str) -> dict:
