@@ -91,6 +91,9 @@ def test_the_scripts_are_all_there_and_plain_sh():
     ("Stat: The request signature we calculated does not match the signature you provided. Check your key and signing method.", "not-allowed"),
     ("dial tcp 127.0.0.1:9000: connect: connection refused", "unreachable"),
     ("Fatal: failed to find snapshot: no matching ID found", "no-snapshot"),
+    ("subprocess ssh: root@10.88.99.1: Permission denied (publickey,keyboard-interactive). Fatal: unable to open repository at sftp:root@10.88.99.1:/srv: "
+     "unable to start the sftp session, error: error receiving version packet from server: unexpected EOF", "not-allowed"),
+    ("Fatal: unable to start the sftp session, error: error receiving version packet from server: unexpected EOF", "unreachable"),
     ("something else", "failed")])
 def test_the_scripts_know_the_failures(text, kind):
     script = (backups.SCRIPTS / "lib.sh").read_text() + '\nkind "$0"'

@@ -15,13 +15,15 @@ finish() {
 kind() {
   case $1 in
     *"no space left"* | *"No space left"* | *"disk quota exceeded"* | *"Errcode: 28"*) echo full-disk ;;
+    *"Permission denied (publickey"* | *"Host key verification failed"*) echo not-allowed ;;
+    *"unable to start the sftp session"*) echo unreachable ;;
     *"wrong password"* | *"no key found"*) echo wrong-key ;;
     *"ciphertext verification failed"* | *"does not match id"* | *"hash does not match"* | *"contains errors"* | *"unexpected EOF"* | \
       *"not found in index"* | *"invalid data returned"* | *"is damaged"* | *"does not exist in the repository"* | *"load <index"* | *"load <snapshot"* | \
       *"is not valid JSON"* | *"contained in several indexes"* | *"config cannot be loaded"*) echo corrupted ;;
     *"already locked"*) echo locked ;;
     *"ermission denied"* | *"AccessDenied"* | *"Access Denied"* | *"signature we calculated"* | *"ccess "[Kk]"ey I"[Dd]* | *"not permitted"*) echo not-allowed ;;
-    *"connection refused"* | *"no such host"* | *"timeout"* | *"unreachable"* | *"Connection closed"* | *"unable to start the sftp"*) echo unreachable ;;
+    *"connection refused"* | *"no such host"* | *"timeout"* | *"unreachable"* | *"Connection closed"*) echo unreachable ;;
     *"no matching ID"* | *"no snapshot found"* | *"no such snapshot"*) echo no-snapshot ;;
     *) echo failed ;;
   esac
