@@ -233,9 +233,7 @@ def _remove(site, begun: list[Workspace], do) -> None:
     """
     mine = sorted({namespace(w.owner) for w in begun})
     with suppress(RunbookError):
-        for volume in site.cluster.list("PersistentVolume"):
-            if volume["spec"].get("claimRef", {}).get("namespace") in mine:
-                site.cluster.patch("PersistentVolume", volume["metadata"]["name"], "", {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+        _volumes(site, set(mine))
     for w in begun:
         with suppress(RunbookError):
             do(operations.delete(site, w.name, w.owner))
@@ -249,8 +247,16 @@ def _left(site, owners: set[str]) -> str:
     mine, end = {namespace(owner) for owner in owners}, time.monotonic() + GONE_SECONDS
     while True:
         spaces = [f"namespace {where}" for where in sorted(mine) if site.cluster.get("Namespace", where)]
-        volumes = [f"volume {v['metadata']['name']}" for v in site.cluster.list("PersistentVolume")
-                   if v["spec"].get("claimRef", {}).get("namespace") in mine]
+        volumes = _volumes(site, mine)
         if not spaces + volumes or time.monotonic() > end:
             return ", ".join(spaces + volumes)
         threading.Event().wait(1)
+
+
+def _volumes(site, mine: set[str]) -> list[str]:
+    """The volumes of these namespaces, none of which is to be kept: one that was queued starts, and gets its own, when another goes."""
+    found = [v for v in site.cluster.list("PersistentVolume") if v["spec"].get("claimRef", {}).get("namespace") in mine]
+    for volume in found:
+        if volume["spec"].get("persistentVolumeReclaimPolicy") != "Delete":
+            site.cluster.patch("PersistentVolume", volume["metadata"]["name"], "", {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+    return [f"volume {v['metadata']['name']}" for v in found]
