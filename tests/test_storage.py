@@ -264,7 +264,7 @@ def test_no_data_are_deleted_under_a_workspace(going, using):
 def test_a_new_workspace_gets_our_class_and_one_with_volumes_keeps_theirs():
     ours = storage_class(wanted(), CLASS)
     assert facts.class_for_new(site([CLASS, ours]), "demo", "ws-alice") == "runbook-retain"
-    assert facts.class_for_new(site([CLASS, ours, claim("alice", "demo", "home")]), "demo", "ws-alice") == ""
+    assert facts.class_for_new(site([CLASS, ours, claim("alice", "demo", "home")]), "demo", "ws-alice") == "local-path"
     assert facts.class_for_new(site([CLASS]), "demo", "ws-alice") == ""
 
 

@@ -132,6 +132,17 @@ def test_data_are_kept_and_found_again(stage, tmp_path, monkeypatch):
     assert {n for n in snapshot(world) if n.startswith("persistentvolume")} == volumes
 
 
+def test_claims_that_were_kept_keep_the_class_that_they_were_made_with(stage, tmp_path, monkeypatch):
+    """Seen on the lab: a workspace made after step 03, taken back, and made again."""
+    world = stage.world(tmp_path, monkeypatch, ("02", "03"))
+    classes = []
+    for delete_data in (True, False):
+        take_back("02", {}, delete_data)
+        assert not [c for c in play("02", world, Way(trust=False)) if c["outcome"] == "refuted"]
+        classes.append({c["spec"]["storageClassName"] for c in rehearsal.connect().cluster.list("PersistentVolumeClaim", "ws-alice")})
+    assert classes == [{"runbook-retain"}] * 2
+
+
 def test_a_step_that_leaves_nothing_has_no_undo():
     with pytest.raises(ParameterError, match="step 00: it leaves nothing to undo"):
         undo("00", None, {})

@@ -1,9 +1,11 @@
 """The undo of each step on a real cluster: applied, taken back, and nothing of it is left, by name of every object of every kind.
 
-The undo of 04 acts on the daemons of all workspaces, so this refuses a cluster on which others have any. 91, which is of the host,
-is undone in tests/root; 01, 03 and 20 in their own tests.
+The undo of 04 takes the daemons of all workspaces away; here it sees those of one owner only (:class:`Alone`), so that the cluster may be
+in use. 91, which is of the host, is undone in tests/root; 01, 03 and 20 in their own tests.
 """
 
+import dataclasses
+import json
 import re
 import threading
 import time
@@ -14,6 +16,8 @@ from dns_kit import dns
 
 import runbook
 from runbook.errors import ClusterError
+from runbook.helm import Helm
+from runbook.helm.sdk import SdkRunner
 from runbook.operations import docker, ingress, scaling, workspaces
 from runbook.operations.undo import UNDO, undo
 from runbook.plans import apply
@@ -25,6 +29,7 @@ OWNER, DOMAIN = "undotest", "undo.test"
 MOVING = {"Event", "Lease", "EndpointSlice", "Endpoints", "ControllerRevision", "ReplicaSet", "Pod", "PodMetrics", "NodeMetrics"}
 REVISION = re.compile(r"[.]v[0-9]+$")  #: of a Helm release's record
 DATA = {"Namespace", "PersistentVolumeClaim", "PersistentVolume", "Secret", "ConfigMap", "ServiceAccount", "ResourceQuota", "LimitRange"}
+MINE = (f"ws-{OWNER}", f"{OWNER}-docker", f"{OWNER}-system", f"{OWNER}-lamp")
 SPACES = {"workspaces": {"list": [{"name": "demo", "owner": OWNER}]}}
 
 
@@ -45,11 +50,23 @@ ENSURE = {
 }
 
 
+class Alone:
+    """A cluster in which nobody else has a workspace."""
+
+    def __init__(self, cluster):
+        self._cluster = cluster
+
+    def __getattr__(self, name):
+        return getattr(self._cluster, name)
+
+    def list(self, kind, namespace="", **more):
+        places = ((o["metadata"].get("namespace", ""), o) for o in self._cluster.list(kind, namespace, **more))
+        return [o for where, o in places if where in MINE or not where.startswith("ws-")]
+
+
 @pytest.fixture(scope="module")
 def place():
     site = kit.connect()
-    others = {o["metadata"]["namespace"] for o in site.cluster.list("StatefulSet") if o["metadata"]["namespace"].startswith("ws-")}
-    assert not others - {f"ws-{OWNER}"}, f"workspaces of others are here, and would lose their Docker: {sorted(others)}"
     with dns({f"*.ws.{DOMAIN}": "127.0.0.1", f"ws.{DOMAIN}": "127.0.0.1"}) as resolver:
         sections = given(resolver)
         clear(site, sections)
@@ -57,22 +74,36 @@ def place():
         clear(site, sections)
 
 
+def take_back(step, site, sections, delete_data=False) -> tuple[str, ...]:
+    """The undo of a step, carried out; what it changed."""
+    if step == "04":
+        cluster = Alone(site.cluster)
+        site = dataclasses.replace(site, cluster=cluster, helm=Helm(cluster, SdkRunner(site.kubeconfig)))
+    return apply(undo(step, site, sections, delete_data), "apply").changed
+
+
 def clear(site, sections) -> None:
     for step in ("06", "05", "04", "02"):
-        apply(undo(step, site, sections, delete_data=True), "apply")
-    for name in (f"{OWNER}-docker", f"{OWNER}-system", f"{OWNER}-lamp", f"ws-{OWNER}"):
+        take_back(step, site, sections, delete_data=True)
+    for name in MINE:
         kit.gone(site, "Namespace", name)
 
 
+def mine(obj: dict) -> bool:
+    """In a namespace of this test, or, of the whole cluster, with a word of one."""
+    where = obj["metadata"].get("namespace", "")
+    return where in MINE or not where and OWNER in json.dumps(obj)
+
+
 def names(site) -> set[str]:
-    """Every object of every kind that this cluster serves, by name."""
+    """Every object of this test, of every kind that the cluster serves, by name."""
     found = set()
-    for kind in {(k["apiVersion"], k["kind"]) for k in seed()["kinds"] if k["kind"] not in MOVING}:
+    for api, kind in {(k["apiVersion"], k["kind"]) for k in seed()["kinds"] if k["kind"] not in MOVING}:
         try:
-            objects = site.cluster.list("/".join(kind))
+            objects = site.cluster.list(f"{api}/{kind}")
         except ClusterError:  # not served here, or may not be listed
             continue
-        found |= {f"{kind[1]} {o['metadata'].get('namespace', '')}/{REVISION.sub('', o['metadata']['name'])}" for o in objects}
+        found |= {f"{kind} {o['metadata'].get('namespace', '')}/{REVISION.sub('', o['metadata']['name'])}" for o in objects if mine(o)}
     return found
 
 
@@ -96,15 +127,15 @@ def test_undo_leaves_nothing_of_the_step(place, step):
     made = names(site) - before
     assert made, "the step left nothing to take back"
 
-    assert apply(undo(step, site, sections), "apply").changed
+    assert take_back(step, site, sections)
     assert left(site, before, DATA) == set(), "beside data"
-    assert apply(undo(step, site, sections), "apply").changed == [], "a second undo finds something"
+    assert not take_back(step, site, sections), "a second undo finds something"
 
     apply(ENSURE[step](site, sections), "apply")  # what was kept is no obstacle
-    apply(undo(step, site, sections, delete_data=True), "apply")
+    take_back(step, site, sections, delete_data=True)
     assert left(site, before) == set()
     assert not before - names(site), "it took what was there before"
-    assert apply(undo(step, site, sections, delete_data=True), "apply").changed == []
+    assert not take_back(step, site, sections, delete_data=True)
 
 
 def test_every_step_is_undone_somewhere():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from runbook.errors import FieldConflict
+from runbook.errors import FieldConflict, Invalid
 from runbook.plans import diff
 from . import things
 from .conftest import RECORDED
@@ -92,6 +92,17 @@ def test_what_another_manager_applied_stays(cluster, place):
     cluster.apply(things.config(place, "shared", b="2"), manager="other")
     assert cluster.apply(things.config(place, "shared", a="3"))["data"] == {"a": "3", "b": "2"}
     assert cluster.apply(things.config(place, "shared"), manager="other")["data"] == {"a": "3"}
+
+
+def test_a_claim_whose_class_is_no_longer_named_is_refused_and_a_defaulted_one_is_not(cluster, place):
+    """The class that a manager named is taken out with its field; the one that the server filled in is nobody's."""
+    cluster.apply(things.claim(place, "named", storageClassName="local-path"))
+    with pytest.raises(Invalid, match="spec is immutable after creation"):
+        cluster.apply(things.claim(place, "named"))
+    made = cluster.apply(things.claim(place, "defaulted"))
+    assert cluster.apply(things.claim(place, "defaulted"))["spec"] == made["spec"]
+    named = cluster.apply(things.claim(place, "defaulted", storageClassName=made["spec"]["storageClassName"]))
+    assert named["spec"] == made["spec"]
 
 
 def test_a_conflict_names_field_and_owner(cluster, place):

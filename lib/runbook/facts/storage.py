@@ -207,9 +207,12 @@ def shared_paths(table: pd.DataFrame) -> list[str]:
 def class_for_new(site, workspace: str, where: str) -> str:
     """The class for the claims of a workspace that is being made: ours if it is there, else ``""``, the cluster's default.
 
-    Claims that were kept have their class already, which nothing can change: ``""`` then, too.
+    Claims that were kept have their class already, which nothing can change: theirs, then. Not to name it would take it away from
+    those whose release had named it.
     """
+    kept = site.cluster.list("PersistentVolumeClaim", where, selector=f"{WORKSPACE}={workspace}")
+    if kept:
+        classes = {claim["spec"].get("storageClassName", "") for claim in kept}
+        return classes.pop() if len(classes) == 1 else ""
     ours = site.cluster.list("StorageClass", selector="app.kubernetes.io/part-of=runbook")
-    if not ours or site.cluster.list("PersistentVolumeClaim", where, selector=f"{WORKSPACE}={workspace}"):
-        return ""
-    return ours[0]["metadata"]["name"]
+    return ours[0]["metadata"]["name"] if ours else ""

@@ -74,8 +74,9 @@ def _job(obj: dict, live: dict | None) -> None:
 def _claim(obj: dict, live: dict | None) -> None:
     if live is None:
         return
-    bare = lambda o: {k: v for k, v in o["spec"].items() if k not in ("resources", "volumeAttributesClassName", "volumeName", "storageClassName")}
-    renamed = obj["spec"].get("storageClassName") not in (None, live["spec"].get("storageClassName")) and live["spec"].get("storageClassName") is not None
+    others = ("resources", "volumeAttributesClassName", "volumeName", "storageClassName")
+    bare = lambda o: {k: v for k, v in o["spec"].items() if k not in others}
+    renamed = live["spec"].get("storageClassName") not in (None, obj["spec"].get("storageClassName"))  # or no longer named
     if bare(obj) != bare(live) or renamed:
         _refuse(obj, "spec", CLAIM_WORDS, "FieldValueForbidden")
     if obj["spec"].get("resources") != live["spec"].get("resources") and at(live, "status", "phase") != "Bound":
@@ -144,9 +145,8 @@ def admit(world: World, obj: dict, live: dict | None) -> None:
 
 
 def _keep_claim(world: World, obj: dict, live: dict) -> None:
-    for key in ("storageClassName", "volumeName"):
-        if live["spec"].get(key):
-            obj["spec"].setdefault(key, live["spec"][key])
+    if live["spec"].get("volumeName"):
+        obj["spec"].setdefault("volumeName", live["spec"]["volumeName"])
     if obj["spec"]["resources"] != live["spec"]["resources"]:
         found = world.get("StorageClass", obj["spec"].get("storageClassName") or "")
         if not (found and found.get("allowVolumeExpansion")):
