@@ -30,7 +30,8 @@ MOVING = {"Event", "Lease", "EndpointSlice", "Endpoints", "ControllerRevision", 
 REVISION = re.compile(r"[.]v[0-9]+$")  #: of a Helm release's record
 DATA = {"Namespace", "PersistentVolumeClaim", "PersistentVolume", "Secret", "ConfigMap", "ServiceAccount", "ResourceQuota", "LimitRange"}
 MINE = (f"ws-{OWNER}", f"{OWNER}-docker", f"{OWNER}-system", f"{OWNER}-lamp")
-SPACES = {"workspaces": {"list": [{"name": "demo", "owner": OWNER}]}}
+#: Of a class that keeps nothing; what step 03 keeps, its own undo takes back.
+SPACES = {"workspaces": {"list": [{"name": "demo", "owner": OWNER}], "storage_class": "local-path"}}
 
 
 def given(resolver: str) -> dict:
@@ -111,7 +112,9 @@ def left(site, before: set[str], allowed=frozenset()) -> set[str]:
     """What is there and was not before, once what is being deleted has gone."""
     end = time.monotonic() + 120
     while True:
-        found = {name for name in names(site) - before if name.split(" ")[0] not in allowed}
+        spaces = filter(None, (site.cluster.get("Namespace", name) for name in MINE))
+        going = {f"Namespace /{s['metadata']['name']}" for s in spaces if s["metadata"].get("deletionTimestamp")}
+        found = {name for name in names(site) - before if name.split(" ")[0] not in allowed} | going
         if not found or time.monotonic() > end:
             return found
         threading.Event().wait(2)
