@@ -72,6 +72,18 @@ def test_permanent_failures_are_not_tried_again(status, error):
     assert not paused and c.calls == 1
 
 
+@pytest.mark.parametrize("message, do", [
+    ('configmaps "keeper" is forbidden: unable to create new content in namespace runbook-keeper because it is being terminated',
+     "wait until the namespace has gone, then run again"),
+    ('pods is forbidden: User "reader" cannot list resource "pods"', "use a kubeconfig whose user has this right"),
+])
+def test_a_refusal_says_what_to_do(message, do):
+    c, *_ = cluster(ApiFailure(403, message))
+    with pytest.raises(Forbidden) as refused:
+        c.get("Pod", "a", "ns")
+    assert refused.value.do == do
+
+
 def test_what_is_not_there_is_none():
     c, *_ = cluster(ApiFailure(404, "not found"))
     assert c.get("Pod", "a", "ns") is None

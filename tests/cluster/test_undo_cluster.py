@@ -22,6 +22,7 @@ from runbook.operations import docker, ingress, scaling, workspaces
 from runbook.operations.undo import UNDO, undo
 from runbook.plans import apply
 from runbook.rehearsal.state import seed
+from runbook.workspaces import KEEPER_NAMESPACE
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 OWNER, DOMAIN = "undotest", "undo.test"
@@ -86,8 +87,14 @@ def take_back(step, site, sections, delete_data=False) -> tuple[str, ...]:
 def clear(site, sections) -> None:
     for step in ("06", "05", "04", "02"):
         take_back(step, site, sections, delete_data=True)
-    for name in MINE:
-        kit.gone(site, "Namespace", name)
+    settled(site)
+
+
+def settled(site) -> None:
+    """No namespace of this test, nor the keeper's, is still going."""
+    for name in (*MINE, KEEPER_NAMESPACE):
+        if ((site.cluster.get("Namespace", name) or {}).get("metadata", {})).get("deletionTimestamp"):
+            kit.gone(site, "Namespace", name)
 
 
 def mine(obj: dict) -> bool:
@@ -110,11 +117,10 @@ def names(site) -> set[str]:
 
 def left(site, before: set[str], allowed=frozenset()) -> set[str]:
     """What is there and was not before, once what is being deleted has gone."""
+    settled(site)
     end = time.monotonic() + 120
     while True:
-        spaces = filter(None, (site.cluster.get("Namespace", name) for name in MINE))
-        going = {f"Namespace /{s['metadata']['name']}" for s in spaces if s["metadata"].get("deletionTimestamp")}
-        found = {name for name in names(site) - before if name.split(" ")[0] not in allowed} | going
+        found = {name for name in names(site) - before if name.split(" ")[0] not in allowed}
         if not found or time.monotonic() > end:
             return found
         threading.Event().wait(2)

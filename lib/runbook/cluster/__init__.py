@@ -249,7 +249,8 @@ class Cluster:
             return Unreachable(f"the API server {self.server} does not answer: {failure.message}",
                                do="see that the server runs and that the kubeconfig names it", fix="90-diagnose")
         if failure.status in (401, 403):
-            return Forbidden(text, do="use a kubeconfig whose user has this right")
+            going = "it is being terminated" in failure.message  # a namespace that an undo has just deleted; seen on v1.36.2
+            return Forbidden(text, do="wait until the namespace has gone, then run again" if going else "use a kubeconfig whose user has this right")
         if failure.status == 404:
             return NotFound(text, do="see that it was created, and that its namespace is right")
         if failure.status == 409:
