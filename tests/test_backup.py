@@ -70,7 +70,8 @@ def test_a_restore_proves_before_it_replaces():
     spec = backups.restore_job(wanted(repository="/srv"), ("alice", "demo"), ("bob", "copy"), "mariadb:11", "copy", "r")["spec"]["template"]["spec"]
     assert [c["name"] for c in spec["initContainers"] + spec["containers"]] == ["fetch", "load", "replace"]
     assert [v["hostPath"]["path"] for v in spec["volumes"] if "hostPath" in v] == ["/srv/alice/demo"]
-    assert {v["persistentVolumeClaim"]["claimName"] for v in spec["volumes"] if "persistentVolumeClaim" in v} == {"copy-workspace", "copy-home", "copy-database"}
+    claims = {v["persistentVolumeClaim"]["claimName"] for v in spec["volumes"] if "persistentVolumeClaim" in v}
+    assert claims == {"copy-workspace", "copy-home", "copy-database"}
 
 
 def test_the_scripts_are_all_there_and_plain_sh():
@@ -135,7 +136,8 @@ def test_a_containers_last_words(text, code, reason, result):
 
 
 def told(name, **report):
-    return {"name": name, "state": {"terminated": {"exitCode": 0 if report["result"] == "ok" else 1, "message": json.dumps({"result": "", "message": ""} | report, separators=(",", ":"))}}}
+    message = json.dumps({"result": "", "message": ""} | report, separators=(",", ":"))
+    return {"name": name, "state": {"terminated": {"exitCode": 0 if report["result"] == "ok" else 1, "message": message}}}
 
 
 def job(end="Complete", uid="j", hours=1.0, owner="alice", name="demo"):
@@ -151,7 +153,8 @@ def pod(*containers, uid="j", owner="alice", name="demo", **status):
             "status": {"containerStatuses": list(containers), **status}}
 
 
-GOOD = pod(told("dump", result="ok", rows=5, tables=1), told("files", result="ok", checked="10%", snapshots="aaaaaaaa 2026-11-01T00:00:00;bbbbbbbb 2026-11-02T00:00:00;",
+GOOD = pod(told("dump", result="ok", rows=5, tables=1),
+           told("files", result="ok", checked="10%", snapshots="aaaaaaaa 2026-11-01T00:00:00;bbbbbbbb 2026-11-02T00:00:00;",
                 summary={"snapshot_id": "bbbbbbbbcccc", "total_files_processed": 7, "total_bytes_processed": 70, "data_added": 9}))
 
 
@@ -247,11 +250,40 @@ def test_another_key_is_copied_and_a_schedule_without_workspace_goes():
     assert "s3cret" not in str(plan) and KEY["data"]["password"] not in json.dumps(plan.record())
 
 
+@pytest.mark.parametrize("only, schedules, table", [
+    ([], ["create CronJob ws-alice/backup-demo", "delete CronJob ws-carol/backup-old"], ["alice/demo", "bob/other", "carol/old"]),
+    (["alice/demo"], ["create CronJob ws-alice/backup-demo"], ["alice/demo"]), (["bob/other"], [], ["bob/other"])])
+def test_who_names_a_few_says_nothing_of_the_others(only, schedules, table):
+    here = site([workload("alice", "demo"), workload("bob", "other"), backups.cron_job(wanted(), "bob", "other", "mariadb:11", "other"), cron("carol", "old")])
+    assert [t for t in titles(backup.ensure_backups(here, wanted(only=only))) if "CronJob" in t] == schedules
+    told = facts.state(here, wanted(only=only))
+    assert list(told.owner + "/" + told.workspace) == table and list(told.workspace[told.remark == facts.GONE]) == ([] if only else ["old"])
+
+
 def test_a_workspace_that_is_not_there_is_refused():
     with pytest.raises(ParameterError, match="no workspace alice/x"):
         backup.ensure_backups(site(), wanted(only=["alice/x"]))
-    with pytest.raises(RunbookError, match="has no backup yet"):
+    with pytest.raises(RunbookError, match="it is not there"):
         backup.run(site(), wanted(), "alice", "demo")
+    with pytest.raises(RunbookError, match="has no backup yet"):
+        backup.run(site([workload("alice", "demo")]), wanted(), "alice", "demo")
+
+
+@pytest.mark.parametrize("schedule", [{"repository": "/gone"}, {"repository": "/new"}, None])
+def test_what_a_restore_replaces_is_backed_up_where_backups_go_now_and_the_schedule_stays(monkeypatch, schedule):
+    crons = [backups.cron_job(wanted(**schedule), "alice", "demo", "mariadb:11", "demo")] if schedule else []
+    for made in crons:
+        made["metadata"]["uid"] = "c"
+    here, applied = site([workload("alice", "demo"), KEY, SPACE, {**KEY, "metadata": {"name": "backup-key", "namespace": "ws-alice"}}, *crons]), []
+    monkeypatch.setattr(here.cluster, "apply", lambda obj, dry_run=False, **_: obj if dry_run else applied.append(obj))
+    monkeypatch.setattr(backup, "finished", lambda *_: {"result": "ok"})
+    first = next(iter(restore.restore(here, wanted(repository="/new", restore="alice/demo", overwrite="alice/demo"), SPACES)))
+    first.perform()
+    made = applied[-1]
+    assert [o["kind"] for o in applied] == ["ConfigMap", "Job"]
+    assert [v["hostPath"]["path"] for v in made["spec"]["template"]["spec"]["volumes"] if "hostPath" in v] == ["/new/alice/demo"]
+    assert [r["uid"] for r in made["metadata"].get("ownerReferences", [])] == ["c"] * len(crons) and made["spec"]["backoffLimit"] == 0
+    assert ("ttlSecondsAfterFinished" in made["spec"]) == (not crons)
 
 
 @pytest.mark.parametrize("overwrite, restore_to, refused", [("", "", True), ("alice/other", "", True), ("alice/demo", "", False), ("", "alice/new", False)])
@@ -290,8 +322,8 @@ def test_undo_takes_the_schedules_and_keeps_key_and_snapshots():
 def test_the_drill_can_be_left_out():
     exercise = drill.Drill(site())
     assert not drill.run(site(), wanted(drill=False), SPACES, exercise) and exercise.why == "backup.drill is false"
-    assert titles(drill.run(site(), wanted(), SPACES, drill.Drill(site()))) == [
-        "create Workspace drill/drill", "run Backup drill/drill", "delete Workspace drill/drill", "update Workspace drill/drill", "delete Workspace drill/drill"]
+    steps = ["create", "run", "delete", "update", "delete"], ["Workspace", "Backup", "Workspace", "Workspace", "Workspace"]
+    assert titles(drill.run(site(), wanted(), SPACES, drill.Drill(site()))) == [f"{action} {kind} drill/drill" for action, kind in zip(*steps)]
 
 
 # The state of k3s ---------------------------------------------------------------------------------------------------

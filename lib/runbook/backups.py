@@ -12,6 +12,7 @@ SELECTOR = f"{NAME}=backup,app.kubernetes.io/part-of=runbook"
 KEY, FILES = "backup-key", "backup-scripts"  #: the Secret and the ConfigMap in each owner's namespace
 PASSWORD = "password"  #: the key of the Secret that encrypts
 HISTORY = 3  #: Jobs that a CronJob leaves, of each outcome
+WEEK = 7 * 86400  #: seconds that other Jobs stay
 #: To read every file and to give files back to their owners; nothing else of root.
 CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
 #: And to work as the user `mysql`, as the server's own container may.
@@ -67,26 +68,42 @@ def cron_job(wanted: Backup, owner: str, workspace: str, image: str, secret: str
     }
 
 
+def backup_job(wanted: Backup, owner: str, workspace: str, image: str, secret: str, name: str, cron: dict | None) -> dict:
+    """The Job that backs up a workspace at once. It goes with the older Jobs of its CronJob or, without one, after a week."""
+    meta = {"name": name, "namespace": namespace(owner), "labels": labels(owner, workspace)}
+    spec = job_spec(wanted, owner, workspace, backup_containers(wanted, owner, workspace, image, secret), retries=0)
+    if cron:  # as `kubectl create job --from` makes it
+        meta |= {"annotations": {"cronjob.kubernetes.io/instantiate": "manual"}, "ownerReferences": [{
+            "apiVersion": "batch/v1", "kind": "CronJob", "name": cron["metadata"]["name"], "uid": cron["metadata"]["uid"], "controller": True}]}
+    else:
+        spec |= {"ttlSecondsAfterFinished": WEEK}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": spec}
+
+
 def restore_job(wanted: Backup, source: tuple[str, str], target: tuple[str, str], image: str, secret: str, name: str) -> dict:
     """The Job that restores a snapshot of ``source`` (owner, workspace) into the stopped workspace ``target``."""
     owner, workspace = target
     return {
         "apiVersion": "batch/v1", "kind": "Job",
-        "metadata": {"name": name, "namespace": namespace(owner), "labels": labels(owner, workspace) | {"runbook/action": "restore"}},
+        "metadata": {"name": name, "namespace": namespace(owner),
+                     "labels": labels(owner, workspace) | {"runbook/action": "restore"}},
         "spec": job_spec(wanted, owner, workspace, restore_containers(wanted, source, target, image, secret), retries=0, source=source,
-                         extra={"runbook/action": "restore"}) | {"ttlSecondsAfterFinished": 7 * 86400},
+                         extra={"runbook/action": "restore"}) | {"ttlSecondsAfterFinished": WEEK},
     }
 
 
-def job_spec(wanted: Backup, owner: str, workspace: str, containers: list[dict], retries: int, source: tuple[str, str] = (), extra: dict | None = None) -> dict:
+def job_spec(wanted: Backup, owner: str, workspace: str, containers: list[dict], retries: int, source: tuple[str, str] = (),
+             extra: dict | None = None) -> dict:
     """A Job's spec: the containers run one after the other; the first that fails ends it."""
     volumes = [{"name": use, "persistentVolumeClaim": {"claimName": f"{workspace}-{use}"}} for use in DATA]
     if any(m["name"] == "database" for c in containers for m in c["volumeMounts"]):
         volumes.append({"name": "database", "persistentVolumeClaim": {"claimName": f"{workspace}-database"}})
-    volumes += [{"name": "scripts", "configMap": {"name": FILES, "defaultMode": 0o555}}, {"name": "dump", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}},
+    volumes += [{"name": "scripts", "configMap": {"name": FILES, "defaultMode": 0o555}},
+                {"name": "dump", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}},
                 {"name": "key", "secret": {"secretName": KEY, "defaultMode": 0o400}}]
     if is_folder(wanted.repository):
-        volumes.append({"name": "repository", "hostPath": {"path": repository(wanted, *(source or (owner, workspace))), "type": "DirectoryOrCreate"}})
+        place = repository(wanted, *(source or (owner, workspace)))
+        volumes.append({"name": "repository", "hostPath": {"path": place, "type": "DirectoryOrCreate"}})
     *before, last = containers
     return {
         "backoffLimit": retries, "activeDeadlineSeconds": wanted.timeout,
@@ -106,7 +123,8 @@ def job_spec(wanted: Backup, owner: str, workspace: str, containers: list[dict],
 
 def backup_containers(wanted: Backup, owner: str, workspace: str, image: str, secret: str) -> list[dict]:
     """Dump, then back up."""
-    keep = {"KEEP_LAST": wanted.keep_last, "KEEP_DAILY": wanted.keep_daily, "KEEP_WEEKLY": wanted.keep_weekly, "KEEP_MONTHLY": wanted.keep_monthly}
+    keep = {"KEEP_LAST": wanted.keep_last, "KEEP_DAILY": wanted.keep_daily,
+            "KEEP_WEEKLY": wanted.keep_weekly, "KEEP_MONTHLY": wanted.keep_monthly}
     files = _restic("files", wanted, "backup.sh", repository(wanted, owner, workspace),
                     {"WORKSPACE": workspace, "CHECK": wanted.check} | {k: str(v) for k, v in keep.items()}, read_only=True)
     return [*([_mariadb("dump", image, secret, "dump.sh")] if image else [_nothing(wanted)]), files]
@@ -121,8 +139,9 @@ def restore_containers(wanted: Backup, source: tuple[str, str], target: tuple[st
 
 
 def _mariadb(name: str, image: str, secret: str, script: str) -> dict:
-    return _container(name, image, script, MARIADB_CAPABILITIES, [{"name": "database", "mountPath": "/var/lib/mysql"}],
-                      [{"name": "MARIADB_ROOT_PASSWORD", "valueFrom": {"secretKeyRef": {"name": secret, "key": "db-root-password"}}}], memory="512Mi")
+    password = {"name": "MARIADB_ROOT_PASSWORD", "valueFrom": {"secretKeyRef": {"name": secret, "key": "db-root-password"}}}
+    mounts = [{"name": "database", "mountPath": "/var/lib/mysql"}]
+    return _container(name, image, script, MARIADB_CAPABILITIES, mounts, [password], memory="512Mi")
 
 
 def _nothing(wanted: Backup) -> dict:
@@ -153,6 +172,6 @@ def _container(name: str, image: str, script: str, capabilities: list[str], moun
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": memory}},
         "securityContext": {"runAsUser": 0, "runAsGroup": 0, "allowPrivilegeEscalation": False,
                             "capabilities": {"drop": ["ALL"]} | ({"add": capabilities} if capabilities else {})},
-        "volumeMounts": [*mounts, {"name": "scripts", "mountPath": "/opt/backup", "readOnly": True}, {"name": "dump", "mountPath": "/data/backup"},
-                         {"name": "tmp", "mountPath": "/tmp"}],
+        "volumeMounts": [*mounts, {"name": "scripts", "mountPath": "/opt/backup", "readOnly": True},
+                         {"name": "dump", "mountPath": "/data/backup"}, {"name": "tmp", "mountPath": "/tmp"}],
     }

@@ -65,7 +65,7 @@ def make(site, spaces) -> None:
 
 def measure(site, wanted, spaces, folder: str) -> None:
     hashes, rows = inside(site, HASHES, timeout=600), inside(site, COUNT, sql=True)
-    for change in backup.ensure_scheduled(site, wanted):
+    for change in backup.ensure_backups(site, wanted):
         change.perform()
     for what in ("first backup", "second backup, nothing changed"):
         told = backup.run(site, wanted, OWNER, NAME)

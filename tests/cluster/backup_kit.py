@@ -34,7 +34,7 @@ class Lab:
         self.sh(FILL)
         self.sql("CREATE OR REPLACE TABLE t (id INT PRIMARY KEY, v VARCHAR(36)); INSERT INTO t SELECT seq, UUID() FROM seq_1_to_5000; "
                  "CREATE OR REPLACE TABLE `od``d'x` (i INT)")
-        self.apply(backup.ensure_scheduled(self.site, self.wanted()))
+        self.apply(backup.ensure_backups(self.site, self.wanted()))
 
     def clear(self):
         """Nothing of ours is left, volumes included."""

@@ -86,7 +86,7 @@ PidFile none
 def there_and_back(lab, place: str):
     """A backup to a place, and a restore from it under another name, compared."""
     wanted = lab.wanted(repository=place, only=["/".join(PAIR)])
-    lab.apply(backup.ensure_scheduled(lab.site, wanted))
+    lab.apply(backup.ensure_backups(lab.site, wanted))
     told = backup.run(lab.site, wanted, *PAIR)
     assert (told["result"], told["rows"], told["created"]) == ("ok", 5000, True)
     again = lab.wanted(repository=place, restore="/".join(PAIR), restore_to="/".join(COPY), overwrite="/".join(COPY))
@@ -107,7 +107,7 @@ def test_sftp(lab, tmp_path):
         assert sorted(os.listdir(tmp_path / "files" / "/".join(PAIR))) == ["config", "data", "index", "keys", "locks", "snapshots"]
         assert "if it lies elsewhere" in facts.place(lab.site, wanted).survives[0]
         key(lab, id_ed25519=(tmp_path / "stranger").read_text())
-        lab.apply(backup.ensure_scheduled(lab.site, wanted))
+        lab.apply(backup.ensure_backups(lab.site, wanted))
         assert "may not be used" in str(refusal(lambda: backup.run(lab.site, wanted, *PAIR)))
     finally:
         server.end()
@@ -126,7 +126,7 @@ if shutil.which("versitygw"):
             wanted = there_and_back(lab, f"s3:http://{where}:{port}/codespace")
             assert (tmp_path / "codespace" / "/".join(PAIR) / "config").exists()
             key(lab, AWS_SECRET_ACCESS_KEY="another")
-            lab.apply(backup.ensure_scheduled(lab.site, wanted))
+            lab.apply(backup.ensure_backups(lab.site, wanted))
             assert "may not be used" in str(refusal(lambda: backup.run(lab.site, wanted, *PAIR)))
         finally:
             server.end()

@@ -13,8 +13,11 @@ from runbook.facts.workspaces import SELECTOR as WORKSPACES
 from runbook.params import Backup
 from runbook.workspaces import OWNER, WORKSPACE, namespace
 
-COLUMNS = ["owner", "workspace", "schedule", "last", "age_hours", "result", "snapshot", "files", "bytes", "added", "rows", "checked", "kept", "seconds", "remark"]
+COLUMNS = ["owner", "workspace", "schedule", "last", "age_hours", "result", "snapshot", "files", "bytes", "added", "rows", "checked",
+           "kept", "seconds", "remark"]
 GONE = "the workspace is no more; its snapshots stay"
+
+
 @dataclass(frozen=True)
 class Source:
     """A workspace that can be backed up: the image and the Secret of its database (empty: it has none), and whether it runs."""
@@ -34,8 +37,8 @@ def sources(site, wanted: Backup) -> list[Source]:
     """The workspaces to back up, by owner and name."""
     if site.cluster is None:  # before step 01
         return []
-    return sorted((s for s in map(source, site.cluster.list("StatefulSet", selector=WORKSPACES)) if not wanted.only or s.title in wanted.only),
-                  key=lambda s: (s.owner, s.name))
+    found = map(source, site.cluster.list("StatefulSet", selector=WORKSPACES))
+    return sorted((s for s in found if not wanted.only or s.title in wanted.only), key=lambda s: (s.owner, s.name))
 
 
 def source(workload: dict) -> Source:
@@ -48,10 +51,10 @@ def source(workload: dict) -> Source:
 
 
 def state(site, wanted: Backup) -> pd.DataFrame:
-    """The backups of all workspaces, and of those that were backed up and are no more.
+    """The backups of all workspaces, and of those that were backed up and are no more; with `backup.only` of those that it names.
 
-    Columns ``owner``, ``workspace``, ``schedule`` (empty: none), ``last`` (UTC, of the last one that ended well), ``age_hours``, ``result`` (of the
-    last one: ok, running, never, or one of :data:`PROBLEMS`), ``snapshot``, ``files``, ``bytes``, ``added`` (bytes), ``rows``, ``checked``,
+    Columns ``owner``, ``workspace``, ``schedule`` (empty: none), ``last`` (UTC, of the last one that ended well), ``age_hours``,
+    ``result`` (of the last one: ok, running, never, or one of :data:`PROBLEMS`), ``snapshot``, ``files``, ``bytes``, ``added`` (bytes), ``rows``, ``checked``,
     ``kept`` (snapshots), ``seconds``, ``remark``. What is only known from Jobs that are gone is NaN or empty.
     """
     if site.cluster is None:
@@ -67,7 +70,8 @@ def state(site, wanted: Backup) -> pd.DataFrame:
         if uid not in pods or pod["metadata"]["creationTimestamp"] >= pods[uid]["metadata"]["creationTimestamp"]:
             pods[uid] = pod
     have = {(s.owner, s.name) for s in sources(site, wanted)}
-    rows = [_row(key, crons.get(key), jobs.get(key, []), pods, key in have, wanted) for key in sorted(have | crons.keys() | jobs.keys())]
+    told = have | {key for key in crons.keys() | jobs.keys() if not wanted.only or "/".join(key) in wanted.only}
+    rows = [_row(key, crons.get(key), jobs.get(key, []), pods, key in have, wanted) for key in sorted(told)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -87,7 +91,8 @@ def _row(key, cron, jobs, pods, there, wanted) -> tuple:
                   else "never backed up" if not last else f"older than {wanted.overdue_hours} h" if age > wanted.overdue_hours else "")
     return (*key, (cron or {}).get("spec", {}).get("schedule", ""), last, age, newest["result"], summary.get("snapshot_id", "")[:8],
             summary.get("total_files_processed", math.nan), summary.get("total_bytes_processed", math.nan), summary.get("data_added", math.nan),
-            good[1].get("rows", math.nan), good[1].get("checked", ""), len(snapshots_of(good[1])) or math.nan, good[1].get("seconds", math.nan), remark)
+            good[1].get("rows", math.nan), good[1].get("checked", ""), len(snapshots_of(good[1])) or math.nan,
+            good[1].get("seconds", math.nan), remark)
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
@@ -102,9 +107,10 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
 
 def restored(told: dict) -> pd.DataFrame:
     """What a restore told, for the eye. Columns ``what``, ``value``."""
-    names = {"result": "result", "message": "message", "files": "files compared with their hashes", "changed": "of them changed while they were backed up",
-             "rows": "rows counted", "tables": "tables", "seconds": "seconds"}
-    return pd.DataFrame([(name, told[key]) for key, name in names.items() if told.get(key) not in (None, "")], columns=["what", "value"]).set_index("what")
+    names = {"result": "result", "message": "message", "files": "files compared with their hashes",
+             "changed": "of them changed while they were backed up", "rows": "rows counted", "tables": "tables", "seconds": "seconds"}
+    rows = [(name, told[key]) for key, name in names.items() if told.get(key) not in (None, "")]
+    return pd.DataFrame(rows, columns=["what", "value"]).set_index("what")
 
 
 def place(site, wanted: Backup) -> pd.DataFrame:
@@ -178,4 +184,7 @@ def _key(obj: dict) -> tuple[str, str]:
     return labels.get(OWNER, ""), labels.get(WORKSPACE, "")
 
 
-__all__ = ["GONE", "HERE", "PROBLEMS", "Source", "advice", "k3s", "outcome", "place", "readable", "restored", "snapshots", "source", "sources", "state", "stuck", "without_claims"]
+__all__ = [
+    "GONE", "HERE", "PROBLEMS", "Source", "advice", "k3s", "outcome", "place", "readable", "restored", "snapshots", "source", "sources",
+    "state", "stuck", "without_claims",
+]

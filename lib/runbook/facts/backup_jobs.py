@@ -9,9 +9,12 @@ HERE = "20-backup-and-restore"
 PROBLEMS = {
     "full-disk": ("the disk is full", "free room where the message says, or give the repository another place", "93-storage-stuck"),
     "wrong-key": ("the key does not open the repository", "put the key that the repository was made with into the Secret of backup.key", HERE),
-    "corrupted": ("the repository is damaged", "keep it as it is, look at it with `restic check --read-data`, and begin a new one elsewhere (backup.repository)", HERE),
-    "locked": ("the repository is locked by another run", "wait for that run; a lock that stays is taken away by the next backup after half an hour", HERE),
-    "busy": ("another backup or restore of this workspace is running, or its database is in use", "wait until it has ended, then run this again", HERE),
+    "corrupted": ("the repository is damaged",
+                  "keep it as it is, look at it with `restic check --read-data`, and begin a new one elsewhere (backup.repository)", HERE),
+    "locked": ("the repository is locked by another run",
+               "wait for that run; a lock that stays is taken away by the next backup after half an hour", HERE),
+    "busy": ("another backup or restore of this workspace is running, or its database is in use",
+             "wait until it has ended, then run this again", HERE),
     "not-allowed": ("the repository or a volume may not be used", "see who owns the folder, and the rights behind the key", "93-storage-stuck"),
     "unreachable": ("the repository does not answer", "see the address in backup.repository, and the network", HERE),
     "no-repository": ("there is no repository at this place", "see backup.repository; a workspace that was never backed up has none", HERE),
@@ -43,7 +46,8 @@ def outcome(job: dict, pod: dict | None) -> dict:
         why = ended["Failed"].get("message", "")
         if ended["Failed"].get("reason") == "DeadlineExceeded" and not (pod and stuck(pod)[0]):
             return merged | {"result": "too-long", "message": why}
-        return merged | ({"result": stuck(pod)[0], "message": stuck(pod)[1]} if pod and stuck(pod)[0] else {"result": "interrupted", "message": why})
+        result, message = stuck(pod) if pod else ("", "")
+        return merged | {"result": result or "interrupted", "message": message if result else why}
     return merged | {"result": "running", "message": ""}
 
 

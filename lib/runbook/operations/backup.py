@@ -19,6 +19,8 @@ LOOK_SECONDS = 10
 def ensure_backups(site, wanted: Backup) -> Plan:
     """A key, made once; and for each workspace a CronJob. Those of workspaces that are no more are taken away, their snapshots stay.
 
+    With `backup.only` nothing is taken away: whoever names a few says nothing of the others.
+
     Raises:
         ParameterError: `backup.only` names a workspace that is not there.
     """
@@ -28,25 +30,16 @@ def ensure_backups(site, wanted: Backup) -> Plan:
     missing = sorted(set(wanted.only) - {s.title for s in found})
     if missing:
         raise ParameterError(f"backup.only: no workspace {', '.join(missing)}", do="see runbook workspace list")
-    changes = _scheduled(site, wanted, found)
-    keep = {(namespace(s.owner), backups.job_name(s.name)) for s in found}
-    for cron in site.cluster.list("CronJob", selector=backups.SELECTOR):
-        meta = cron["metadata"]
-        if (meta["namespace"], meta["name"]) not in keep:
-            changes.append(_delete(site, "CronJob", meta["name"], meta["namespace"], "its workspace is not backed up any more; its snapshots stay"))
-    return plan_of(changes)
-
-
-def ensure_scheduled(site, wanted: Backup) -> Plan:
-    """Only what the workspaces of `backup.only` need; nothing is taken away."""
-    return plan_of(_scheduled(site, wanted, facts.sources(site, wanted)))
-
-
-def _scheduled(site, wanted: Backup, found: list[facts.Source]) -> list[Change | None]:
     changes = _ensure_key(site, wanted)
     for owner in sorted({s.owner for s in found}):
         changes += ensure_owner(site, wanted, owner)
-    return changes + [ensure_object(site.cluster, backups.cron_job(wanted, s.owner, s.name, s.image, s.secret)) for s in found]
+    changes += [ensure_object(site.cluster, backups.cron_job(wanted, s.owner, s.name, s.image, s.secret)) for s in found]
+    keep = {(namespace(s.owner), backups.job_name(s.name)) for s in found}
+    for cron in [] if wanted.only else site.cluster.list("CronJob", selector=backups.SELECTOR):
+        meta = cron["metadata"]
+        if (meta["namespace"], meta["name"]) not in keep:
+            changes.append(_delete(site, "CronJob", meta["name"], meta["namespace"], "its workspace is no more; its snapshots stay"))
+    return plan_of(changes)
 
 
 def ensure_owner(site, wanted: Backup, owner: str, new_namespace: bool = False) -> list[Change | None]:
@@ -70,8 +63,9 @@ def _ensure_key(site, wanted: Backup) -> list[Change | None]:
     changes = [ensure_object(site.cluster, space)] if site.cluster.get("Namespace", where) is None else []
 
     def make():
-        site.cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": where, "labels": space["metadata"]["labels"]},
-                            "type": "Opaque", "stringData": {backups.PASSWORD: keep_secret(secrets.token_urlsafe(32))}})
+        site.cluster.apply({"apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+                            "metadata": {"name": name, "namespace": where, "labels": space["metadata"]["labels"]},
+                            "stringData": {backups.PASSWORD: keep_secret(secrets.token_urlsafe(32))}})
 
     note = "made when this is applied; keep a copy of it elsewhere, for without it no backup can be read"
     return [*changes, Change("update" if live else "create", "Secret", f"{where}/{name}", make, note=note)]
@@ -85,7 +79,8 @@ def key_command(wanted: Backup) -> str:
 
 def _ensure_copy(site, wanted: Backup, owner: str) -> Change | None:
     where, name = _key_of(wanted)
-    master, copy = site.cluster.get("Secret", name, where), site.cluster.get("Secret", backups.KEY, namespace(owner))
+    master = site.cluster.get("Secret", name, where)
+    copy = site.cluster.get("Secret", backups.KEY, namespace(owner))
     if master and copy and master.get("data") == copy.get("data"):
         return None
 
@@ -96,30 +91,34 @@ def _ensure_copy(site, wanted: Backup, owner: str) -> Change | None:
         site.cluster.apply({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": data, "metadata": {
             "name": backups.KEY, "namespace": namespace(owner), "labels": backups.labels(owner)}}, force=True)
 
-    return Change("update" if copy else "create", "Secret", f"{namespace(owner)}/{backups.KEY}", make, note=f"a copy of {wanted.key}, for the Jobs of this owner")
+    return Change("update" if copy else "create", "Secret", f"{namespace(owner)}/{backups.KEY}", make,
+                  note=f"a copy of {wanted.key}, for the Jobs of this owner")
 
 
 def back_up(site, wanted: Backup, titles: list[str]) -> Plan:
-    """Workspaces backed up at once, each by a Job made from its CronJob.
+    """Workspaces backed up at once, each by a Job of its own.
 
     Raises (when applied):
         BackupFailed: the message says of what, and what to do.
     """
-    return Plan(tuple(Change("run", "Backup", title, lambda t=title: run(site, wanted, *t.split("/")), note="now, besides its schedule") for title in titles))
+    return Plan(tuple(Change("run", "Backup", title, lambda t=title: run(site, wanted, *t.split("/")), note="now, besides its schedule")
+                      for title in titles))
 
 
 def run(site, wanted: Backup, owner: str, name: str) -> dict:
-    """One backup, from begin to end. What it told: ``snapshot``, files, rows (see :func:`runbook.facts.backup.outcome`)."""
-    cron = site.cluster.get("CronJob", backups.job_name(name), namespace(owner))
-    if cron is None:
+    """One backup into `backup.repository`, wherever its schedule leads; from begin to end.
+
+    What it told: ``snapshot``, files, rows (see :func:`runbook.facts.backup.outcome`).
+    """
+    workload = site.cluster.get("StatefulSet", name, namespace(owner))
+    if workload is None:
+        raise RunbookError(f"workspace {owner}/{name}: it is not there", do="see runbook workspace list", fix=facts.HERE)
+    if site.cluster.get("Secret", backups.KEY, namespace(owner)) is None:
         raise RunbookError(f"workspace {owner}/{name}: it has no backup yet", do="apply the plan of this step first", fix=facts.HERE)
+    source = facts.source(workload)
     job_name = f"{backups.job_name(name)}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    spec = cron["spec"]["jobTemplate"]["spec"] | {"backoffLimit": 0}
-    site.cluster.apply({
-        "apiVersion": "batch/v1", "kind": "Job", "spec": spec,
-        "metadata": {"name": job_name, "namespace": namespace(owner), "labels": backups.labels(owner, name), "annotations": {
-            "cronjob.kubernetes.io/instantiate": "manual"}, "ownerReferences": [{  # as `kubectl create job --from` makes it
-                "apiVersion": "batch/v1", "kind": "CronJob", "name": cron["metadata"]["name"], "uid": cron["metadata"]["uid"], "controller": True}]}})
+    cron = site.cluster.get("CronJob", backups.job_name(name), namespace(owner))
+    site.cluster.apply(backups.backup_job(wanted, owner, name, source.image, source.secret, job_name, cron))
     return finished(site, job_name, owner, wanted.timeout, f"the backup of {owner}/{name}")
 
 
@@ -167,7 +166,8 @@ def problem(what: str, result: str, message: str) -> BackupFailed:
 
 
 def _ended(job: dict | None) -> bool:
-    return bool(job) and any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in job.get("status", {}).get("conditions", []))
+    conditions = (job or {}).get("status", {}).get("conditions", [])
+    return any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in conditions)
 
 
 def pod_of(site, job: str, where: str) -> dict | None:
@@ -178,7 +178,8 @@ def pod_of(site, job: str, where: str) -> dict | None:
 
 def _progress(site, pod: dict | None) -> str:
     """What the container at work said last."""
-    for c in (pod or {}).get("status", {}).get("initContainerStatuses", []) + (pod or {}).get("status", {}).get("containerStatuses", []):
+    status = (pod or {}).get("status", {})
+    for c in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
         if "running" in c.get("state", {}):
             try:
                 last = site.cluster.logs(pod["metadata"]["name"], pod["metadata"]["namespace"], c["name"], tail=1).strip()

@@ -77,7 +77,8 @@ def run(site, wanted: Backup, spaces: Workspaces, drill: Drill) -> Plan:
     if not wanted.drill:
         drill.why = "backup.drill is false"
         return Plan()
-    spaces = spaces.model_copy(update={"list": [SCRATCH], "ide": "none", "idle_stop": 0, "storage": "64Mi", "home": "32Mi", "database": "256Mi"})
+    spaces = spaces.model_copy(update={
+        "list": [SCRATCH], "ide": "none", "idle_stop": 0, "storage": "64Mi", "home": "32Mi", "database": "256Mi"})
     mine = wanted.model_copy(update={"only": [TITLE], "restore": TITLE, "restore_to": "", "snapshot": "latest", "overwrite": ""})
     steps = {
         ("create", "Workspace", "a scratch workspace with files and rows"): lambda: _make(site, spaces, drill),
@@ -121,7 +122,7 @@ def _look(site) -> dict:
 
 
 def _back_up(site, wanted: Backup, drill: Drill) -> None:
-    for change in backup.ensure_scheduled(site, wanted):
+    for change in backup.ensure_backups(site, wanted):
         change.perform()
     drill.told["backup"] = _told(lambda: backup.run(site, wanted, SCRATCH.owner, SCRATCH.name))
 

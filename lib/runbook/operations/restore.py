@@ -12,6 +12,7 @@ from runbook.workspaces import namespace
 
 HALF = "; the workspace stays stopped, since it is half replaced: restore again, this snapshot or the one that was made just before"
 
+
 def restore(site, wanted: Backup, spaces: Workspaces, told: dict | None = None) -> Plan:
     """A snapshot of ``wanted.restore`` into ``wanted.restore_to`` (the same, if empty).
 
@@ -34,12 +35,14 @@ def restore(site, wanted: Backup, spaces: Workspaces, told: dict | None = None) 
                              do=f'set backup.overwrite to "{title}", or backup.restore_to to a name that is free', fix=facts.HERE)
     changes = []
     if workload:
-        changes.append(Change("run", "Backup", title, lambda: _safety(site, wanted, owner, name), note="what is there now, so that this can be taken back"))
+        changes.append(Change("run", "Backup", title, lambda: _safety(site, wanted, owner, name),
+                              note="what is there now, so that this can be taken back"))
     else:
         space = next((w for w in spaces.list if (w.owner, w.name) == target), None) or _alike(spaces, source, target)
-        changes.append(Change("create", "Workspace", title, lambda: make(site, spaces, space), note="empty at first", undo=f"runbook workspace delete {name} --owner {owner}"))
-    changes.append(Change("update", "Workspace", title, lambda: _note(told, lambda: _perform(site, wanted, source, target)),
-                          (Field("files and database", "as they are" if workload else None, f"snapshot {wanted.snapshot} of {wanted.restore}"),),
+        changes.append(Change("create", "Workspace", title, lambda: make(site, spaces, space), note="empty at first",
+                              undo=f"runbook workspace delete {name} --owner {owner}"))
+    replaced = Field("files and database", "as they are" if workload else None, f"snapshot {wanted.snapshot} of {wanted.restore}")
+    changes.append(Change("update", "Workspace", title, lambda: _note(told, lambda: _perform(site, wanted, source, target)), (replaced,),
                           note="stopped meanwhile", undo=f"restore the snapshot that was made just before, into {title}" if workload else ""))
     return Plan(tuple(changes))
 
@@ -79,11 +82,9 @@ def _ready(pod: dict | None) -> bool:
 
 
 def _safety(site, wanted: Backup, owner: str, name: str) -> None:
-    """A backup of what is to be replaced, under the schedule's Job or, where it has none, one that goes again."""
-    if site.cluster.get("CronJob", backups.job_name(name), namespace(owner)) is None:
-        only = wanted.model_copy(update={"only": [f"{owner}/{name}"]})
-        for change in backup.ensure_scheduled(site, only):
-            change.perform()
+    """A backup of what is to be replaced. Its schedule, if it has one, stays as it is."""
+    for change in filter(None, backup.ensure_owner(site, wanted, owner)):
+        change.perform()
     backup.run(site, wanted, owner, name)
 
 
