@@ -1,4 +1,4 @@
-"""The parameters of a site: one YAML file, keys grouped in sections, each a pydantic model of :mod:`runbook.params.sections`.
+"""The parameters of a site: one YAML file, keys grouped in sections, each a pydantic model; :mod:`runbook.params.sections` has them all.
 
 Unknown keys and wrong types are refused by name. Nothing is coerced: ``1.30`` is a number, ``"1.30"`` a version.
 """
@@ -19,7 +19,8 @@ from runbook.params.sections import (
 )
 
 __all__ = [
-    "Backup", "Docker", "Ingress", "K3s", "Load", "SECTIONS", "Section", "Site", "Storage", "Workspace", "Workspaces", "load_file", "override", "section", "validate",
+    "Backup", "Docker", "Ingress", "K3s", "Load", "SECTIONS", "Section", "Site", "Storage", "Workspace", "Workspaces", "load_file",
+    "override", "section", "validate",
 ]
 
 

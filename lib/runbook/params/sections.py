@@ -1,13 +1,14 @@
 """The sections of the parameters, a model each. A key's description is what the README's table says of it."""
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from runbook.params.backup import Backup
 from runbook.params.base import (
     Cidr, DOMAIN, NAMESPACE, Name, NameList, Owner, OwnerList, PATTERNS, Port, Quantity, Repository, Section, Title,
 )
+from runbook.params.load import Load
 
 
 class K3s(Section):
@@ -101,7 +102,8 @@ class Storage(Section):
     take_back: list[str] = Field([], description="released volumes to give back to the claim that they had")
     delete: list[str] = Field([], description="released volumes (pvc-…) or claims without workspace (namespace/name) to delete with their data")
     proof: bool = Field(True, description="make a scratch workspace, and end it in every way, to see that its data survive")
-    restart_kubelet: list[str] = Field([], description='command that restarts the kubelet, also tried in that proof, such as ["systemctl", "restart", "k3s"]; none: not tried')
+    restart_kubelet: list[str] = Field(
+        [], description='command that restarts the kubelet, also tried in that proof, such as ["systemctl", "restart", "k3s"]; none: not tried')
 
 
 class Docker(Section):
@@ -159,113 +161,6 @@ class Ingress(Section):
         return self
 
 
-class LoadStage(Section):
-    """A stretch of a load test."""
-
-    name: str = Field(min_length=1, description="as it stands in tables and graphs")
-    seconds: int = Field(ge=1, le=3600, description="how long")
-    rate: int = Field(ge=0, le=100_000, description="requests that arrive each second")
-    ramp: bool = Field(False, description="grow evenly from the stage before, instead of jumping to the rate")
-
-
-class LoadObjective(Section):
-    """What counts as good."""
-
-    percentile: float = Field(95, ge=1, le=100, description="of the latencies")
-    under_ms: float = Field(500, gt=0, description="milliseconds that it may take at most")
-    errors: float = Field(0.01, ge=0, lt=1, description="share of requests that may fail")
-
-
-LoadStages = list[LoadStage]
-LOAD_STAGES = [
-    LoadStage(name="quiet", seconds=20, rate=2), LoadStage(name="ramp", seconds=20, rate=30, ramp=True),
-    LoadStage(name="plateau", seconds=60, rate=30), LoadStage(name="spike", seconds=15, rate=45),
-    LoadStage(name="quiet again", seconds=150, rate=2),
-]
-
-
-class Load(Section):
-    """Step 06: the tier that is scaled, the load test, and what it must show."""
-
-    namespace: Name = Field("lamp", description="namespace of the tier")
-    release: Name = Field("lamp", description="its Helm release")
-    image: str = Field("docker.io/library/php:8.2-apache", description="an image with Apache and PHP, or with your site in it")
-    demo: bool = Field(True, description="serve the chart's pages, one of which uses CPU, instead of those in the image")
-    cpu_request: Quantity = Field("100m", description="CPU that each replica requests; the autoscaler reckons in shares of it")
-    cpu_limit: Quantity = Field("400m", description="CPU that each replica may use")
-    memory_request: Quantity = Field("64Mi", description="memory that each replica requests")
-    memory_limit: Quantity = Field("128Mi", description="memory that each replica may use")
-    replicas_min: int = Field(1, ge=1, le=1000, description="replicas at rest")
-    replicas_max: int = Field(4, ge=1, le=1000, description="replicas at most")
-    target: int = Field(60, ge=5, le=1000, description="percent of the CPU request that the autoscaler aims at")
-    fewer_after: int = Field(60, ge=0, le=3600, description="seconds of low need before replicas are taken away; Kubernetes' own: 300")
-    drain: int = Field(5, ge=1, le=300, description="seconds that a pod goes on serving after it was told to end")
-    url: str = Field("", description="what to load instead of the tier's NodePort, such as https://demo.ws.example.org; this machine only")
-    hosts: dict[str, str] = Field({}, description="names in the url and the loopback address of each")
-    ca: str = Field("", description="file of the certificate authority to trust instead of the system's")
-    paths: dict[str, int] = Field({"/work.php?n=60000": 1}, description="paths to ask for, and their weights")
-    objective: LoadObjective = Field(LoadObjective(), description="what counts as good")
-    timeout: float = Field(10, gt=0, le=120, description="seconds after which a request has failed")
-    most_waiting: int = Field(200, ge=1, le=10_000, description="requests that may wait for an answer at once")
-    knee_rates: list[int] = Field([2, 5, 10, 15, 20, 30, 40], description="rates of the staircase that looks for the highest good one")
-    knee_seconds: int = Field(3, ge=2, le=600, description="length of each of its steps")
-    stages: LoadStages = Field(LOAD_STAGES, description="the load that the tier must follow")
-    rollout_rate: int = Field(5, ge=1, le=100_000, description="requests a second while the tier is rolled out anew")
-    rollout_seconds: int = Field(40, ge=10, le=3600, description="length of that")
-    peak: float = Field(40, gt=0, description="requests a second that you expect at most")
-    rest: float = Field(2, gt=0, description="requests a second at rest")
-    growth: float = Field(0.3, ge=0, le=5, description="share by which the load may grow while new replicas start")
-    adopt: bool = Field(False, description="apply what the measurements recommend, and measure again")
-    workspaces_most: int = Field(0, ge=0, le=500, description="start so many workspaces at most to see how many fit; 0: only reckon")
-    workspaces_wave: int = Field(2, ge=1, le=50, description="how many of them at once")
-
-    @model_validator(mode="after")
-    def _sensible(self):
-        if self.replicas_min > self.replicas_max:
-            raise ValueError(f"replicas_min {self.replicas_min} is more than replicas_max {self.replicas_max}")
-        if sorted(self.knee_rates) != self.knee_rates or len(set(self.knee_rates)) < len(self.knee_rates) or not self.knee_rates:
-            raise ValueError("knee_rates must rise from one to the next")
-        return self
-
-
-#: A folder, SFTP, S3 or restic's REST server, as restic names them; nothing that could be taken for an option or a shell's word.
-RepositoryPlace = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._/-]+|(sftp|s3|rest|b2|azure|gs):[A-Za-z0-9._~:/@-]+)$")]
-SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9.-]+$")]
-WorkspaceTitle = Annotated[str, StringConstraints(pattern=r"^([a-z][a-z0-9]{0,19}/[a-z]([a-z0-9-]{0,28}[a-z0-9])?)?$")]
-#: What `restic check --read-data-subset` takes: a share, or a part of several.
-Subset = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,2}(\.[0-9]+)?%|100%|[0-9]+/[0-9]+)$")]
-
-
-class Backup(Section):
-    """Step 20: copies of the users' data, elsewhere."""
-
-    repository: RepositoryPlace = Field("/var/lib/runbook/backup", description="where: a folder of the node, sftp:user@host:/path, s3:https://host/bucket")
-    key: SecretName = Field("runbook-backup/backup-key", description="Secret (namespace/name) whose `password` encrypts; its other keys go to restic as variables")
-    image: str = Field("docker.io/restic/restic:0.18.1", description="image with restic, https://hub.docker.com/r/restic/restic")
-    only: list[WorkspaceTitle] = Field([], description="workspaces to back up (owner/name); none named: all")
-    schedule: str = Field("H 3 * * *", min_length=9, description="cron's five fields; H is a minute of each workspace's own")
-    keep_last: int = Field(3, ge=1, description="snapshots kept in any case")
-    keep_daily: int = Field(7, ge=0, description="days of which the last snapshot is kept")
-    keep_weekly: int = Field(4, ge=0, description="the same, weeks")
-    keep_monthly: int = Field(6, ge=0, description="the same, months")
-    check: Subset = Field("10%", description="share of the stored data that is read again after each backup")
-    overdue_hours: int = Field(26, ge=1, description="age from which on a workspace's last backup is too old")
-    timeout: int = Field(1800, ge=30, le=86400, description="seconds that one backup or restore may take")
-    now: list[WorkspaceTitle] = Field([], description="workspaces to back up at once, besides the schedule")
-    restore: WorkspaceTitle = Field("", description="workspace to restore (owner/name)")
-    restore_to: WorkspaceTitle = Field("", description="restore it under this name; empty: the same")
-    snapshot: Annotated[str, StringConstraints(pattern=r"^(latest|[0-9a-f]{8,64})$")] = Field("latest", description="snapshot to restore")
-    overwrite: WorkspaceTitle = Field("", description="typed name (owner/name) of a workspace that a restore may replace")
-    drill: bool = Field(True, description="make a scratch workspace, back it up, delete it entirely, restore it, prove it")
-    k3s: bool = Field(True, description="also copy the state of k3s (datastore and token), where k3s is on this host")
-
-    @model_validator(mode="after")
-    def _no_password(self):
-        if re.search(r"//[^/@]*:[^/@]*@", self.repository):
-            raise ValueError("repository: no password in it; put RESTIC_REST_PASSWORD into the Secret that `key` names")
-        return self
-
-
 class Console(Section):
     """Step 91: a console stuck on 127.0.0.1."""
 
@@ -302,10 +197,4 @@ class Site(Section):
     confirm: str = Field("", description="the site's name, typed, where a step deletes")
 
 
-PATTERNS |= {
-    RepositoryPlace.__metadata__[0].pattern: "a folder (/srv/backup), sftp:user@host:/path, s3:https://host/bucket or another of restic's",
-    SecretName.__metadata__[0].pattern: "namespace/name of a Secret",
-    WorkspaceTitle.__metadata__[0].pattern: "owner/name of a workspace",
-    Subset.__metadata__[0].pattern: 'a share such as "10%", or a part such as "1/7"',
-}
 PATTERNS[r"^(rehearsal|local)$"] = "rehearsal or local"
