@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+import runbook
 from runbook import secrets
 
 # A shell that starts the tests in the background has Ctrl-C ignored, and children inherit that; tests of Ctrl-C need it as people have it.
@@ -49,3 +50,10 @@ def _quiet_plots(monkeypatch, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _no_secrets_of_other_tests(monkeypatch):
     monkeypatch.setattr(secrets, "_known", set())
+
+
+@pytest.fixture
+def site(monkeypatch, tmp_path):
+    """A rehearsal of the test's own. Tests on a cluster have a site of theirs."""
+    monkeypatch.setenv("RUNBOOK_REHEARSAL", str(tmp_path))
+    return runbook.connect("rehearsal", name="rehearsal", mode="apply")

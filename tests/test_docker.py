@@ -180,12 +180,6 @@ def names(plan):
     return [c.title for c in plan]
 
 
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    monkeypatch.setenv("RUNBOOK_REHEARSAL", str(tmp_path))
-    return runbook.connect("rehearsal", name="rehearsal", mode="apply")
-
-
 @pytest.mark.parametrize(("rendered", "v2", "keys", "titles"), [
     ("", True, {}, []),  # not our k3s
     (IMPORTS, False, {}, [f"create File {cgroups.KUBELET}", "run Command systemctl restart k3s"]),  # containerd refuses the setting on v1

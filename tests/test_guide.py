@@ -9,7 +9,6 @@ from runbook.facts import guide as facts
 from runbook.guide import Guide
 from runbook.journal import index
 from runbook.operations import workspaces as operations
-from runbook.operations.k3s import ensure_k3s
 
 
 @pytest.mark.parametrize("seconds, said", [
@@ -22,15 +21,6 @@ def test_durations(seconds, said):
 
 def test_what_never_stops_says_so():
     assert guide.left_alone(0) == "it does not stop by itself"
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    monkeypatch.setenv("RUNBOOK_REHEARSAL", str(tmp_path))
-    bare = runbook.connect("rehearsal", name="rehearsal", mode="apply")
-    if bare.cluster is None:
-        plans.apply(ensure_k3s(bare.host, runbook.section("k3s")), "apply")
-    return runbook.connect("rehearsal", name="rehearsal", mode="apply")
 
 
 def test_the_pages_tell_what_is_there(site):

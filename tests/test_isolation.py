@@ -56,9 +56,7 @@ def test_level_of_a_mode(mode, level):
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch):
-    monkeypatch.setenv("RUNBOOK_REHEARSAL", str(tmp_path))
-    site = runbook.connect("rehearsal", name="rehearsal", mode="apply")
+def site(site):
     site.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ws-alice", "labels": {"its": "own"}}})
     return site
 

@@ -8,23 +8,12 @@ from runbook import performance, plans
 from runbook.errors import LoadError, NotFound, WaitTimeout
 from runbook.load import Stage, staircase
 from runbook.operations import scaling, undo
-from runbook.operations.k3s import ensure_k3s
 from runbook.performance import recorded
 from runbook.performance.measured import Midway
 
 
 def wanted(**keys):
     return runbook.section("load", {"replicas_max": 3, "cpu_limit": "200m", **keys})
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    """A rehearsal of its own, with step 01 done."""
-    monkeypatch.setenv("RUNBOOK_REHEARSAL", str(tmp_path))
-    bare = runbook.connect("rehearsal", name="rehearsal", mode="apply")
-    if bare.cluster is None:
-        plans.apply(ensure_k3s(bare.host, runbook.section("k3s")), "apply")
-    return runbook.connect("rehearsal", name="rehearsal", mode="apply")
 
 
 @pytest.fixture

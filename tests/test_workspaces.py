@@ -15,7 +15,6 @@ from runbook.facts import repositories, workspaces as facts
 from runbook.gitpod import parse
 from runbook.host import Result
 from runbook.operations import settle, tour, workspaces as operations
-from runbook.operations.k3s import ensure_k3s
 from runbook.operations.together import Together
 from runbook.params import Workspace
 from runbook.plans import Change
@@ -31,16 +30,6 @@ def wanted(*listed, **keys):
 
 def apply(plan):
     return plans.apply(plan, "apply")
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    """A rehearsal of its own, with step 01 done."""
-    monkeypatch.setenv("RUNBOOK_REHEARSAL", str(tmp_path))
-    bare = runbook.connect("rehearsal", name="rehearsal", mode="apply")
-    if bare.cluster is None:
-        apply(ensure_k3s(bare.host, runbook.section("k3s")))
-    return runbook.connect("rehearsal", name="rehearsal", mode="apply")
 
 
 # -- pure --------------------------------------------------------------------
