@@ -92,8 +92,9 @@ def claim(owner, workspace, use, *, phase="Bound", size="1Gi", storage_class="lo
 
 def workload(owner, workspace):
     env = [{"name": "MARIADB_ROOT_PASSWORD", "valueFrom": {"secretKeyRef": {"name": workspace, "key": "db-root-password"}}}]
+    containers = [{"name": "web", "image": "php"}, {"name": "mariadb", "image": "mariadb:11", "env": env}]
     return {"kind": "StatefulSet", "metadata": {"name": workspace, "namespace": f"ws-{owner}", "labels": labels(owner, workspace)},
-            "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "web", "image": "php"}, {"name": "mariadb", "image": "mariadb:11", "env": env}]}}}}
+            "spec": {"replicas": 1, "template": {"spec": {"containers": containers}}}}
 
 
 def workspace(owner, name):

@@ -254,7 +254,8 @@ def test_another_key_is_copied_and_a_schedule_without_workspace_goes():
     ([], ["create CronJob ws-alice/backup-demo", "delete CronJob ws-carol/backup-old"], ["alice/demo", "bob/other", "carol/old"]),
     (["alice/demo"], ["create CronJob ws-alice/backup-demo"], ["alice/demo"]), (["bob/other"], [], ["bob/other"])])
 def test_who_names_a_few_says_nothing_of_the_others(only, schedules, table):
-    here = site([workload("alice", "demo"), workload("bob", "other"), backups.cron_job(wanted(), "bob", "other", "mariadb:11", "other"), cron("carol", "old")])
+    here = site([workload("alice", "demo"), workload("bob", "other"),
+                 backups.cron_job(wanted(), "bob", "other", "mariadb:11", "other"), cron("carol", "old")])
     assert [t for t in titles(backup.ensure_backups(here, wanted(only=only))) if "CronJob" in t] == schedules
     told = facts.state(here, wanted(only=only))
     assert list(told.owner + "/" + told.workspace) == table and list(told.workspace[told.remark == facts.GONE]) == ([] if only else ["old"])
@@ -274,7 +275,8 @@ def test_what_a_restore_replaces_is_backed_up_where_backups_go_now_and_the_sched
     crons = [backups.cron_job(wanted(**schedule), "alice", "demo", "mariadb:11", "demo")] if schedule else []
     for made in crons:
         made["metadata"]["uid"] = "c"
-    here, applied = site([workload("alice", "demo"), KEY, SPACE, {**KEY, "metadata": {"name": "backup-key", "namespace": "ws-alice"}}, *crons]), []
+    copy = {**KEY, "metadata": {"name": "backup-key", "namespace": "ws-alice"}}
+    here, applied = site([workload("alice", "demo"), KEY, SPACE, copy, *crons]), []
     monkeypatch.setattr(here.cluster, "apply", lambda obj, dry_run=False, **_: obj if dry_run else applied.append(obj))
     monkeypatch.setattr(backup, "finished", lambda *_: {"result": "ok"})
     first = next(iter(restore.restore(here, wanted(repository="/new", restore="alice/demo", overwrite="alice/demo"), SPACES)))

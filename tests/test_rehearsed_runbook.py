@@ -70,8 +70,9 @@ def nbval(project, tmp_path_factory):
     """nbval over all notebooks, on a rehearsal of its own; it goes on beside the runs."""
     own = tmp_path_factory.mktemp("nbval")
     with open(own / "said", "w", encoding="utf-8") as said:
-        process = subprocess.Popen([sys.executable, "-m", "pytest", "--nbval-lax", "-p", "no:cacheprovider", "-o", "addopts=", "--color=no", "notebooks"], cwd=project.root,
-                                   env=project.environment | {"RUNBOOK_REHEARSAL": str(own)}, stdout=said, stderr=said)
+        argv = [sys.executable, "-m", "pytest", "--nbval-lax", "-p", "no:cacheprovider", "-o", "addopts=", "--color=no", "notebooks"]
+        process = subprocess.Popen(argv, cwd=project.root, env=project.environment | {"RUNBOOK_REHEARSAL": str(own)},
+                                   stdout=said, stderr=said)
     yield process, own / "said"
     process.kill()
 

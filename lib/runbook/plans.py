@@ -226,7 +226,8 @@ def _count(n: int, noun: str) -> str:
 
 def _change_html(change: Change) -> str:
     colour = COLOURS[change.action]
-    head = f'<span style="color:{colour}"><b>{SIGNS[change.action]} {escape(change.action)}</b></span> {escape(mask(change.kind))} <b>{escape(mask(change.name))}</b>'
+    head = (f'<span style="color:{colour}"><b>{SIGNS[change.action]} {escape(change.action)}</b></span> '
+            f"{escape(mask(change.kind))} <b>{escape(mask(change.name))}</b>")
     if change.note:
         head += f" <i>({escape(mask(change.note))})</i>"
     rows = "".join(

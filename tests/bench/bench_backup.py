@@ -40,10 +40,11 @@ def main() -> int:
         return 0
     folder = tempfile.mkdtemp(prefix="bench-backup-")
     site = runbook.connect("local", name="bench", kubeconfig=os.environ["KUBECONFIG"], mode="apply")
-    spaces = runbook.section("workspaces", {"list": [{"owner": OWNER, "name": NAME}], "ide": "none", "idle_stop": 0, "storage": "3Gi", "home": "64Mi", "database": "1Gi"})
+    spaces = runbook.section("workspaces", {"list": [{"owner": OWNER, "name": NAME}], "ide": "none", "idle_stop": 0,
+                                            "storage": "3Gi", "home": "64Mi", "database": "1Gi"})
     image = os.environ.get("RUNBOOK_RESTIC_IMAGE", "docker.io/restic/restic:0.18.1")
-    wanted = runbook.section("backup", {"repository": folder, "image": image, "only": [f"{OWNER}/{NAME}"], "check": "100%", "key": f"{KEYS}/key", "timeout": 1800,
-                                        "restore": f"{OWNER}/{NAME}"})
+    wanted = runbook.section("backup", {"repository": folder, "image": image, "only": [f"{OWNER}/{NAME}"], "check": "100%",
+                                        "key": f"{KEYS}/key", "timeout": 1800, "restore": f"{OWNER}/{NAME}"})
     try:
         make(site, spaces)
         measure(site, wanted, spaces, folder)
@@ -69,7 +70,8 @@ def measure(site, wanted, spaces, folder: str) -> None:
         change.perform()
     for what in ("first backup", "second backup, nothing changed"):
         told = backup.run(site, wanted, OWNER, NAME)
-        line(what, f"{told['seconds']:.0f} s, {told['hashed']} files hashed, {told['rows']} rows, {told['summary']['data_added'] / 2**20:.0f} MiB added, checked 100%")
+        line(what, f"{told['seconds']:.0f} s, {told['hashed']} files hashed, {told['rows']} rows, "
+                   f"{told['summary']['data_added'] / 2**20:.0f} MiB added, checked 100%")
     line("repository", f"{int(subprocess.run(['du', '-sm', folder], capture_output=True, text=True).stdout.split()[0])} MiB")
     begun = time.monotonic()
     clear(site)

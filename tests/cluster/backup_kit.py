@@ -15,7 +15,8 @@ from runbook.workspaces import namespace
 
 BACK, OTHER = ("stor1", "back"), ("stor2", "other")
 SQL = 'MYSQL_PWD=$MARIADB_PASSWORD exec mariadb -u$MARIADB_USER -h127.0.0.1 $MARIADB_DATABASE -BNe "$0"'
-FILL = """mkdir -p "/workspace/a/b c" ~/.keep && seq 1 5000 > "/workspace/a/b c/x'y" && seq 3 > ~/.keep/z && ln -sf x "/workspace/a/link" && : > /workspace/empty"""
+FILL = """mkdir -p "/workspace/a/b c" ~/.keep && seq 1 5000 > "/workspace/a/b c/x'y" && seq 3 > ~/.keep/z &&
+ln -sf x "/workspace/a/link" && : > /workspace/empty"""
 
 
 class Lab:
@@ -51,7 +52,8 @@ class Lab:
 
     def wanted(self, **more):
         return runbook.section("backup", {
-            "repository": str(self.folder), "key": f"{self.keys}/backup-key", "image": os.environ.get("RUNBOOK_RESTIC_IMAGE", "docker.io/restic/restic:0.18.1"),
+            "repository": str(self.folder), "key": f"{self.keys}/backup-key",
+            "image": os.environ.get("RUNBOOK_RESTIC_IMAGE", "docker.io/restic/restic:0.18.1"),
             "only": ["/".join(pair) for pair in self.pairs], "check": "100%", "timeout": 240, "keep_last": 2, "keep_daily": 1} | more)
 
     def apply(self, plan):

@@ -224,7 +224,9 @@ def test_deleted_claim(lab):
 
 
 def test_no_such_snapshot_and_no_repository(lab):
-    error = refusal(lambda: lab.apply(restore.restore(lab.site, lab.wanted(restore="stor1/back", overwrite="stor1/back", snapshot="deadbeef"), lab.spaces)))
+    wanted = lab.wanted(restore="stor1/back", overwrite="stor1/back", snapshot="deadbeef")
+    error = refusal(lambda: lab.apply(restore.restore(lab.site, wanted, lab.spaces)))
     assert "no such snapshot" in str(error)
-    error = refusal(lambda: lab.apply(restore.restore(lab.site, lab.wanted(restore="stor1/never", restore_to="stor1/back", overwrite="stor1/back"), lab.spaces)))
+    wanted = lab.wanted(restore="stor1/never", restore_to="stor1/back", overwrite="stor1/back")
+    error = refusal(lambda: lab.apply(restore.restore(lab.site, wanted, lab.spaces)))
     assert "no repository at this place" in str(error)

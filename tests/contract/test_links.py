@@ -150,7 +150,9 @@ def test_a_claim_without_its_class_is_told(cluster, place):
     ("config", {"containers": [things.container(envFrom=[{"configMapRef": {"name": "absent"}}])]}, "Failed", 'Error: configmap "absent" not found'),
     ("secret", {"containers": [things.container(env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "absent", "key": "a"}}}])]}, "Failed",
      'Error: secret "absent" not found'),
-    ("mount", {"volumes": [{"name": "v", "secret": {"secretName": "absent"}}], "containers": [things.container(volumeMounts=[{"name": "v", "mountPath": "/v"}])]}, "FailedMount", 'MountVolume.SetUp failed for volume "v" : secret "absent" not found'),
+    ("mount", {"volumes": [{"name": "v", "secret": {"secretName": "absent"}}],
+               "containers": [things.container(volumeMounts=[{"name": "v", "mountPath": "/v"}])]},
+     "FailedMount", 'MountVolume.SetUp failed for volume "v" : secret "absent" not found'),
 ])
 def test_a_pod_that_cannot_start_says_why(cluster, place, name, spec, reason, words):
     cluster.apply(things.pod(place, f"bad-{name}", **spec))

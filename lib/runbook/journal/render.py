@@ -42,7 +42,8 @@ def when(iso: str) -> str:
 @lru_cache
 def environment() -> Environment:
     """Jinja2 with our templates and filters."""
-    made = Environment(loader=FileSystemLoader([TEMPLATES, TEMPLATES / "step"]), autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True)
+    made = Environment(loader=FileSystemLoader([TEMPLATES, TEMPLATES / "step"]), autoescape=select_autoescape(default=True),
+                       trim_blocks=True, lstrip_blocks=True)
     made.filters.update(seconds=seconds, when=when, yaml=lambda value: yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
     made.globals.update(common())
     return made

@@ -84,8 +84,10 @@ def job(wanted: Backup, where: str, name: str) -> dict:
     container = backups.restic_container("files", wanted, "k3s.sh", f"{wanted.repository.rstrip('/')}/k3s",
                                          {"KEEP_DAILY": str(wanted.keep_daily), "CHECK": wanted.check}, secret=secret,
                                          mounts=[{"name": "copy", "mountPath": "/data/k3s", "readOnly": True}])
-    volumes = [{"name": "copy", "hostPath": {"path": COPY, "type": "Directory"}}, {"name": "scripts", "configMap": {"name": backups.FILES, "defaultMode": 0o555}},
-               {"name": "dump", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}, {"name": "key", "secret": {"secretName": secret, "defaultMode": 0o400}}]
+    volumes = [{"name": "copy", "hostPath": {"path": COPY, "type": "Directory"}},
+               {"name": "scripts", "configMap": {"name": backups.FILES, "defaultMode": 0o555}},
+               {"name": "dump", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}},
+               {"name": "key", "secret": {"secretName": secret, "defaultMode": 0o400}}]
     if backups.is_folder(wanted.repository):
         volumes.append({"name": "repository", "hostPath": {"path": f"{wanted.repository.rstrip('/')}/k3s", "type": "DirectoryOrCreate"}})
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": where, "labels": _labels()},

@@ -55,7 +55,8 @@ def claim_for(volume: dict, owner: str, workspace: str, use: str, chart: str = "
     """
     ref, spec = volume["spec"]["claimRef"], volume["spec"]
     helm = {"app.kubernetes.io/name": "workspace", "app.kubernetes.io/instance": workspace, "app.kubernetes.io/managed-by": "Helm",
-            "app.kubernetes.io/part-of": "runbook", "runbook/owner": owner, "runbook/workspace": workspace, facts.COMPONENT: use} | ({CHART: chart} if chart else {})
+            "app.kubernetes.io/part-of": "runbook", "runbook/owner": owner, "runbook/workspace": workspace, facts.COMPONENT: use}
+    helm |= {CHART: chart} if chart else {}
     marks = {"helm.sh/resource-policy": "keep", "meta.helm.sh/release-name": workspace, "meta.helm.sh/release-namespace": ref["namespace"]}
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim",
             "metadata": {"name": ref["name"], "namespace": ref["namespace"]} | ({"labels": helm, "annotations": marks} if workspace else {}),

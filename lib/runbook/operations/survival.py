@@ -94,7 +94,8 @@ def prove(site, wanted: Storage, spaces: Workspaces, proof: Proof) -> Plan:
         except NotRecorded as missing:
             proof.absent = missing.what
 
-    changes = [Change("create", "Workspace", title, make, note="a scratch workspace, with files and rows whose hashes are noted", undo=f"kubectl delete ns {where}")]
+    changes = [Change("create", "Workspace", title, make, undo=f"kubectl delete ns {where}",
+                      note="a scratch workspace, with files and rows whose hashes are noted")]
     ways = {"pod deleted": _delete_pod, "stopped and started": _stop_start, "Helm upgrade": _upgrade, "database killed": _kill_database,
             "kubelet restarted": lambda s, p: _restart_kubelet(s, p, wanted)}
     changes += [Change("run", "Trial", trial, lambda t=trial, w=way: _try(site, proof, t, w), note=TRIALS[trial]) for trial, way in ways.items()]

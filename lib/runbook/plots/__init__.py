@@ -8,5 +8,5 @@ from runbook.plots.scaling import tier_with_load
 from runbook.plots.storage import disk, volumes_by_workspace
 from runbook.plots.workspaces import memory_by_workspace, time_to_ide
 
-__all__ = ["Drawing", "before_after", "disk", "failures", "knee_curve", "latency", "memory_by_workspace", "offered_achieved", "request_path", "tier_with_load", "time_to_ide",
-           "volumes_by_workspace"]
+__all__ = ["Drawing", "before_after", "disk", "failures", "knee_curve", "latency", "memory_by_workspace", "offered_achieved",
+           "request_path", "tier_with_load", "time_to_ide", "volumes_by_workspace"]

@@ -202,7 +202,8 @@ class Api:
 
 def _same(a: dict, b: dict) -> bool:
     """Equal but for the times of managed fields."""
-    bare = lambda o: {**o, "metadata": {**o["metadata"], "managedFields": [{k: v for k, v in e.items() if k != "time"} for e in o["metadata"].get("managedFields", [])]}}
+    entries = lambda o: [{k: v for k, v in e.items() if k != "time"} for e in o["metadata"].get("managedFields", [])]
+    bare = lambda o: {**o, "metadata": {**o["metadata"], "managedFields": entries(o)}}
     return bare(a) == bare(b)
 
 

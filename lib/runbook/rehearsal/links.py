@@ -59,7 +59,8 @@ def autoscalers(world: World, namespace: str) -> None:
         if target is None:
             world.set_status(scaler, {"conditions": [{
                 "lastTransitionTime": now(), "status": "False", "type": "AbleToScale", "reason": "FailedGetScale",
-                "message": f"the HPA controller was unable to get the target's current scale: {reference['kind'].lower()}s.apps \"{reference['name']}\" not found"}],
+                "message": "the HPA controller was unable to get the target's current scale: "
+                           f"{reference['kind'].lower()}s.apps \"{reference['name']}\" not found"}],
                 "currentMetrics": None, "desiredReplicas": 0})
             continue
         replicas = target["spec"]["replicas"]

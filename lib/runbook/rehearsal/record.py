@@ -223,8 +223,9 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         notes = Path(folder) / "notes.jsonl"
         notes.touch()
-        command = [sys.executable, "-c", "from runbook.cli import main; main()", "run", "--params", given.params, "-p", "name=recorded", "-p", "target=local", "-p",
-                   f"kubeconfig={kubeconfig}", "--mode", "apply", "--reports", given.reports or f"{folder}/reports"]
+        command = [sys.executable, "-c", "from runbook.cli import main; main()", "run", "--params", given.params,
+                   "-p", "name=recorded", "-p", "target=local", "-p", f"kubeconfig={kubeconfig}",
+                   "--mode", "apply", "--reports", given.reports or f"{folder}/reports"]
         started = time.monotonic()
         code = subprocess.run(command + [a for step in given.only for a in ("--only", step)], env={**os.environ, "RUNBOOK_RECORD": str(notes)}).returncode
         lines = notes.read_text(encoding="utf-8").splitlines()

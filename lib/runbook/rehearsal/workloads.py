@@ -213,7 +213,8 @@ def jobs(world: World, namespace: str) -> None:
         ended = sum(at(p, "status", "phase") == "Succeeded" for p in there)
         start = at(owner, "status", "startTime") or now()
         if ended < wanted:
-            world.set_status(owner, {**({"active": len(there) - ended} if len(there) > ended else {}), "ready": 0, "startTime": start, "terminating": 0, "uncountedTerminatedPods": {}})
+            active = {"active": len(there) - ended} if len(there) > ended else {}
+            world.set_status(owner, active | {"ready": 0, "startTime": start, "terminating": 0, "uncountedTerminatedPods": {}})
             continue
         reached = {"lastProbeTime": now(), "lastTransitionTime": now(), "message": "Reached expected number of succeeded pods",
                    "reason": "CompletionsReached", "status": "True"}
