@@ -97,6 +97,20 @@ def test_both_runs_end_well(twice):
         assert {step["outcome"] for step in run["steps"]} == {"ok"}
 
 
+@pytest.mark.parametrize("name", ["README.md", "README.fr.md"])
+def test_the_readme_shows_what_is_printed(twice, name):
+    text = (paths.root() / name).read_text(encoding="utf-8")
+    sample = re.search(r"^ {4}rehearsal · .+?(?=\n\n)", text, re.MULTILINE | re.DOTALL).group().splitlines()
+    printed, shown = ({timeless(line) for line in lines} for lines in (twice[0][1].splitlines(), sample))
+    assert len(sample) > 5 and shown - printed == {"…"}
+    assert re.search(r"`(0 changed, \d+ unchanged)`", text).group(1) in twice[1][1]
+
+
+def timeless(line: str) -> str:
+    """A printed line without what differs from run to run: times, and where the report is."""
+    return re.sub(r".*/reports/.*", "the report", re.sub(X, "time", line.strip()))
+
+
 def test_the_first_changes_and_the_second_changes_nothing(twice):
     first, second = ({s["notebook"]: sum(o["changed"] for o in s["outcomes"]) for s in run["steps"]} for *_, run in twice)
     assert first["02-deploy-gitpod-lamp"] > 0
