@@ -1,6 +1,7 @@
 """The committed runs of step 06: what they print and draw is computed again from the requests that they stored."""
 
 import io
+import json
 
 import nbformat
 import pandas as pd
@@ -27,8 +28,10 @@ def outputs(book, name):
 
 
 def loads():
-    """Every load test of every committed run: folder, name."""
+    """Every load test of every run but the rehearsals, which are not committed and draw what is replayed: folder, name."""
     for path in sorted((paths.root() / "reports").glob(f"2*/{STEP}")):
+        if json.loads((path.parent / "run.json").read_text(encoding="utf-8"))["target"] == "rehearsal":
+            continue
         book = nbformat.read(path, as_version=4)
         yield from (pytest.param(book, name, id=f"{path.parent.name}-{name}") for name in TESTS if outputs(book, name)[0])
 
