@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from runbook.errors import NotRecorded, Unreachable
+from runbook.errors import ClusterError, NotRecorded, Unreachable
 from runbook.facts import storage as facts
 from runbook.operations import workspaces
 from runbook.operations.released import remove
@@ -133,13 +133,17 @@ def sql(site, statement: str):
 def look(site) -> dict:
     """What is there: hashes of the files, the rows, the identity of each volume."""
     where = namespace(SCRATCH.owner)
-    hashes = site.cluster.exec(f"{SCRATCH.name}-0", ["sha256sum", *FILES.values()], where, "web", check=False)
+    hashes = _hashes(site)
     rows = sql(site, "SELECT * FROM proof ORDER BY id")
     table = facts.volumes(site)
     mine = table[table["claim"].str.startswith(f"{where}/") & (table["state"] == "Bound")]
     volumes = {row.use: (row.volume, row.identity, row.path) for row in mine.itertuples()}
     return {"files": hashes.stdout, "rows": rows.stdout, "volumes": volumes, "log": "", "seconds": 0.0, "why": "",
             "replayed": hashes.replayed or rows.replayed or site.cluster.replayed}
+
+
+def _hashes(site):
+    return site.cluster.exec(f"{SCRATCH.name}-0", ["sha256sum", *FILES.values()], namespace(SCRATCH.owner), "web", check=False)
 
 
 def _try(site, proof: Proof, trial: str, way) -> None:
@@ -239,12 +243,23 @@ def _kubelet(site) -> int | None:
 
 
 def _renews(site, node: str, since: datetime) -> None:
-    """Wait until the kubelet of a node has renewed its lease. An API server that restarts with it is away for longer than a request is tried."""
+    """Wait until the kubelet of a node has renewed its lease, and runs commands in its pods again: until it has read them anew, it says
+    "pod does not exist". An API server that restarts with it is away for longer than a request is tried.
+    """
+    def back(lease):
+        return bool(lease) and datetime.fromisoformat(lease["spec"]["renewTime"]) > since and _runs(site)
+
     for last in (False, False, False, True):
         try:
-            site.cluster.wait("Lease", node, "kube-node-lease", until=lambda lease: bool(lease) and datetime.fromisoformat(lease["spec"]["renewTime"]) > since,
-                              timeout=120, what="the restarted kubelet to renew its lease")
+            site.cluster.wait("Lease", node, "kube-node-lease", until=back, timeout=120, what="the restarted kubelet to renew its lease and know its pods")
             return
         except Unreachable:
             if last:
                 raise
+
+
+def _runs(site) -> bool:
+    try:
+        return bool(_hashes(site).stdout)
+    except ClusterError:
+        return False

@@ -51,7 +51,7 @@ STOPPED = Case("k3s-down", CRITICAL, "k3s does not run", DOWN, "see why: journal
 NOT_READY = Case("node-not-ready", CRITICAL, "a node is not ready",
             "its workspaces are not reached, and do not move by themselves if their volumes lie there",
             "see k3s on that node; a node that will not come back or has another name now: kubectl delete node NAME", "",
-            r"node\(s\) (had|were) .*not-ready|NodeNotReady")
+            r"node\(s\) (had|were) .*not-ready|NodeNotReady|error dialing backend: dial tcp \S+:10250: connect: connection refused")
 CORDONED = Case("node-cordoned", WARNING, "a node takes no new pods", "workspaces that stop on it do not start again",
             "kubectl uncordon NODE, when its upgrade is over", "")
 NO_NTP = Case("clock-not-kept", NOTICE, "no time service keeps this server's clock",

@@ -22,7 +22,7 @@ NOT_READY = Case("url-pod-not-ready", WARNING, "pods stand behind a URL, but non
             "see why it does not become ready", "92-workspace-does-not-start")
 WRONG_TARGET = Case("url-wrong-target", CRITICAL, "a Service leads to a port that no container declares or listens on",
             "its URLs answer 502", "mend targetPort, or let the program listen on 0.0.0.0 and that port", FIX,
-            r"502 Bad Gateway|connect: connection refused.*upstream|dial tcp [\d.:]+: connect: connection refused")
+            r"502 Bad Gateway|connect: connection refused.*upstream|dial tcp [\d.:]+(?<!:10250): connect: connection refused")
 NO_CERT = Case("certificate-missing", WARNING, "the certificate of a URL is not there",
             "browsers warn: they are shown the controller's own certificate", "run step 05 again", FIX,
             r"TRAEFIK DEFAULT CERT|secret .*tls.* does not exist")
