@@ -29,8 +29,8 @@ class K3s(Section):
 class Workspace(Section):
     """One workspace: one user's IDE, Apache, MariaDB and PHP."""
 
-    name: Name
-    owner: Owner
+    name: Name = Field(description="its name, unique among its owner's: lower-case letters, digits and hyphens")
+    owner: Owner = Field(description="whose it is; in its URL and in the namespace ws-<owner>")
     repo: Repository = Field("", description="URL of a git repository to clone; empty for an empty workspace")
     ref: str = Field("", pattern=r"^([A-Za-z0-9_][A-Za-z0-9._/-]*)?$", description="branch or tag; the repository's own when empty")
     git_secret: str = Field("", description="Secret of the owner's namespace with username and password, for a repository that asks")
