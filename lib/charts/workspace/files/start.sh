@@ -36,18 +36,7 @@ prepare_folder
 prepare_environment
 cd "$WORKSPACE_FOLDER" || exit 1
 
-if [ "$WORKSPACE_WEB" = true ]; then
-  if command -v apache2-foreground >/dev/null; then
-    # As the official image has it, in a folder that we may write.
-    ln -sf /dev/stdout /var/log/apache2/access.log
-    ln -sf /dev/stderr /var/log/apache2/error.log
-    keep apache apache2-foreground &
-    kept="$kept $!"
-  else
-    say "this image has no apache2-foreground: no web server on port 80"
-  fi
-fi
-
+# The IDE first: somebody waits for it.
 if [ -n "${IDE_PORT:-}" ]; then
   prepare_ide
   (
@@ -68,5 +57,17 @@ if [ -n "${IDE_PORT:-}" ]; then
   kept="$kept $!"
 elif [ -s /opt/runbook-tasks/tasks.json ]; then
   say "tasks need the IDE's node: they do not run in a workspace without IDE"
+fi
+
+if [ "$WORKSPACE_WEB" = true ]; then
+  if command -v apache2-foreground >/dev/null; then
+    # As the official image has it, in a folder that we may write.
+    ln -sf /dev/stdout /var/log/apache2/access.log
+    ln -sf /dev/stderr /var/log/apache2/error.log
+    keep apache apache2-foreground &
+    kept="$kept $!"
+  else
+    say "this image has no apache2-foreground: no web server on port 80"
+  fi
 fi
 wait

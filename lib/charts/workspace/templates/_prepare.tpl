@@ -63,5 +63,5 @@
 
 {{- define "workspace.small" -}}
 requests: {cpu: 5m, memory: 16Mi}
-limits: {cpu: 200m, memory: 64Mi}
+limits: {cpu: "1", memory: 64Mi}
 {{- end -}}
