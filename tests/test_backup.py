@@ -85,6 +85,7 @@ def test_the_scripts_are_all_there_and_plain_sh():
     ("Fatal: wrong password or no key found", "wrong-key"),
     ("Pack ID does not match, want 870c, got 9f09 Fatal: repository contains errors", "corrupted"),
     ("ignoring error for /data/workspace/big: ciphertext verification failed", "corrupted"),
+    ("/data/home: tree 64c7886262c8 could not be loaded; the repository could be damaged: decrypting blob from 1527775d failed", "corrupted"),
     ("Fatal: unable to save snapshot: write /repository/data: no space left on device", "full-disk"),
     ("mariadb-dump: Got errno 28 on write: No space left on device", "full-disk"),
     ("unable to create lock in backend: repository is already locked by PID 32 on backup-other", "locked"),

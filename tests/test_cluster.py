@@ -75,6 +75,8 @@ def test_permanent_failures_are_not_tried_again(status, error):
 @pytest.mark.parametrize("message, do", [
     ('configmaps "keeper" is forbidden: unable to create new content in namespace runbook-keeper because it is being terminated',
      "wait until the namespace has gone, then run again"),
+    ('pods "big" is forbidden: exceeded quota: tight, requested: requests.cpu=2, used: requests.cpu=0, limited: requests.cpu=1',
+     "delete something of that namespace, or raise the quota"),
     ('pods is forbidden: User "reader" cannot list resource "pods"', "use a kubeconfig whose user has this right"),
 ])
 def test_a_refusal_says_what_to_do(message, do):

@@ -182,14 +182,21 @@ def test_a_full_volume_during_a_restore_leaves_the_workspace_as_it_was(lab):
     lab.apply(workspaces.start(lab.site, OTHER[1], OTHER[0]))
 
 
-def test_damaged_repository(lab):
+@pytest.mark.parametrize("lost", ["a new file", "everything"])
+def test_damaged_repository(lab, lost):
+    def packs():
+        return {p for p in Path(lab.repository, "data").rglob("*") if p.is_file()}
+
+    before = packs() if lost == "a new file" else set()
+    lab.sh("head -c 2000000 /dev/urandom > /workspace/new")
     lab.run()
     shutil.copytree(lab.repository, f"{lab.repository}.good")
-    packs = sorted((p for p in Path(lab.repository, "data").rglob("*") if p.is_file()), key=lambda p: -p.stat().st_size)
-    for pack in packs[:2]:
+    # Of what is new the largest pack holds the file; an older pack might be one that the next backup drops anyhow.
+    added = sorted(packs() - before, key=lambda p: -p.stat().st_size)
+    for pack in added[:1] if lost == "a new file" else added:
         pack.chmod(0o600)
         with open(pack, "r+b") as file:
-            file.seek(200)
+            file.seek(pack.stat().st_size // 3)
             file.write(b"damage")
     error = refusal(lab.run)
     assert "the repository is damaged" in str(error) and "backup.repository" in error.do

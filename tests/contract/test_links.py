@@ -4,6 +4,7 @@ import pytest
 
 from runbook.cluster import quantity
 from runbook.errors import Forbidden, WaitFailed, WaitTimeout
+from runbook.operations.objects import delete_objects
 from . import things
 from .things import told, wait_ready
 
@@ -127,6 +128,7 @@ def test_a_claim_waits_for_its_first_user(cluster, place):
     assert found["status"]["phase"] == "Bound" and found["spec"]["storageClassName"] == "local-path"
     cluster.delete("PersistentVolumeClaim", "first", place)
     assert cluster.get("PersistentVolumeClaim", "first", place)["metadata"]["deletionTimestamp"], "a claim in use must stay"
+    assert not delete_objects(cluster, [things.claim(place, "first")]), "what is being deleted needs no second deletion"
     cluster.delete("Pod", "user", place)
     cluster.wait("PersistentVolumeClaim", "first", place, until=lambda o: o is None, timeout=60, what="the claim to go with its last user")
     cluster.wait("PersistentVolume", found["spec"]["volumeName"], until=lambda o: o is None, timeout=60, what="the volume to go")

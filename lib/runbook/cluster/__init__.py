@@ -18,6 +18,11 @@ WELL_KNOWN = {"Event": "v1/Event", "PodMetrics": "metrics.k8s.io/v1beta1/PodMetr
 RETRIES = (0.2, 0.5, 1, 2, 4)  #: seconds before each new try
 TRANSIENT = {0, 408, 429, 500, 502, 503, 504}  #: 0 is "no answer"
 GONE = 410  #: the version asked for is too old: read anew
+#: Words of a 403 (seen on v1.36.2) that is no matter of rights → what to do.
+NO_RIGHT_MISSING = {
+    "it is being terminated": "wait until the namespace has gone, then run again",
+    "exceeded quota": "delete something of that namespace, or raise the quota",
+}
 HEARTBEAT_SECONDS = 15
 PAGE = 500
 
@@ -54,6 +59,11 @@ class Cluster:
             return self._request("GET", self._resource(kind).path(name, namespace), about=f"{kind} {_where(namespace, name)}")
         except NotFound:
             return None
+
+    def stays(self, kind: str, name: str, namespace: str = "") -> bool:
+        """Whether there is such an object, and it is not being deleted already."""
+        found = self.get(kind, name, namespace)
+        return found is not None and "deletionTimestamp" not in found["metadata"]
 
     def list(self, kind: str, namespace: str = "", selector: str = "", fields: str = "", page: int = PAGE,
              trim: Callable[[dict], dict] = lambda obj: obj) -> list[dict]:
@@ -249,8 +259,8 @@ class Cluster:
             return Unreachable(f"the API server {self.server} does not answer: {failure.message}",
                                do="see that the server runs and that the kubeconfig names it", fix="90-diagnose")
         if failure.status in (401, 403):
-            going = "it is being terminated" in failure.message  # a namespace that an undo has just deleted; seen on v1.36.2
-            return Forbidden(text, do="wait until the namespace has gone, then run again" if going else "use a kubeconfig whose user has this right")
+            do = next((do for word, do in NO_RIGHT_MISSING.items() if word in failure.message), "use a kubeconfig whose user has this right")
+            return Forbidden(text, do=do)
         if failure.status == 404:
             return NotFound(text, do="see that it was created, and that its namespace is right")
         if failure.status == 409:

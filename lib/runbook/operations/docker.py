@@ -58,7 +58,7 @@ def undo(site, wanted: Docker, delete_data: bool = False) -> Plan:
     if delete_data:
         claims = site.cluster.list("PersistentVolumeClaim", selector="app.kubernetes.io/component=docker")
         changes += [_delete(site, "PersistentVolumeClaim", c["metadata"]["name"], c["metadata"]["namespace"]) for c in claims]
-    if site.cluster.get("Namespace", wanted.namespace):
+    if site.cluster.stays("Namespace", wanted.namespace):
         changes.append(_delete(site, "Namespace", wanted.namespace, ""))
     return plan + plan_of(changes + remove_node(site))
 

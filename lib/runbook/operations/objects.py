@@ -39,13 +39,13 @@ def ensure_object(cluster: Cluster, obj: dict, planned_namespaces: set[str] = fr
 
 
 def delete_objects(cluster: Cluster, objects: list[dict]) -> Plan:
-    """Delete those of the objects that exist."""
+    """Delete those of the objects that exist and are not being deleted already."""
     return plan_of(_delete(cluster, obj) for obj in objects)
 
 
 def _delete(cluster: Cluster, obj: dict) -> Change | None:
     kind, meta = f"{obj['apiVersion']}/{obj['kind']}", obj["metadata"]
     namespace = meta.get("namespace", "")
-    if cluster.get(kind, meta["name"], namespace) is None:
+    if not cluster.stays(kind, meta["name"], namespace):
         return None
     return Change("delete", obj["kind"], title(obj).split(" ", 1)[1], lambda: cluster.delete(kind, meta["name"], namespace))

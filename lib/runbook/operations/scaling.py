@@ -37,7 +37,7 @@ def ensure_tier(site, wanted: Load) -> Plan:
 
 def undo(site, wanted: Load, delete_data: bool = False) -> Plan:
     """No release, and no namespace if nothing else lives in it. The tier keeps no data."""
-    if site.cluster.get("Namespace", wanted.namespace) is None:
+    if not site.cluster.stays("Namespace", wanted.namespace):
         return plan_of([None])
     changes = [site.helm.remove(wanted.release, wanted.namespace)]
     ours = f"sh.helm.release.v1.{wanted.release}."

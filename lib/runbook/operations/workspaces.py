@@ -117,7 +117,7 @@ def undo(site, wanted: Workspaces, delete_data: bool = False) -> Plan:
     gone = {c.name for c in plan if c.kind == "Namespace"}
     if delete_data:
         plan += plan_of(_delete(site, "Namespace", where, "") for where in sorted(owners.keys() - gone)
-                        if site.cluster.get("Namespace", where) and not _others(site, where, {name for name, o in there if namespace(o) == where}))
+                        if site.cluster.stays("Namespace", where) and not _others(site, where, {name for name, o in there if namespace(o) == where}))
     plan += delete_objects(site.cluster, [keeper_binding(o) for where, o in owners.items() if where not in gone])
     return plan + (remove_keeper(site) if all(r.namespace in owners for r in site.helm.releases() if r.chart == "workspace") else Plan())
 

@@ -24,6 +24,8 @@ done
 wait $job || code=$?
 [ $code -eq 0 ] || [ $code -eq 3 ] || give_up "$(tail -n 5 /tmp/backup.err /tmp/backup.json)"
 summary=$(grep '"message_type":"summary"' /tmp/backup.json) || give_up "$(cat /tmp/backup.err)"
+# Also so: restic cannot read the last snapshot's trees, which it names as files of the source.
+lost=$(grep -m 1 'repository could be damaged' /tmp/backup.err) && give_up "$lost"
 [ $code -eq 0 ] || finish incomplete "some files could not be read: $(tail -n 3 /tmp/backup.err)" "\"summary\":$summary"
 
 said=$(restic forget --host "$WORKSPACE" --group-by host --keep-last "$KEEP_LAST" --keep-daily "$KEEP_DAILY" --keep-weekly "$KEEP_WEEKLY" \

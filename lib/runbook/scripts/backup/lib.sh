@@ -19,7 +19,8 @@ kind() {
     *"unable to start the sftp session"*) echo unreachable ;;
     *"wrong password"* | *"no key found"*) echo wrong-key ;;
     *"ciphertext verification failed"* | *"does not match id"* | *"hash does not match"* | *"contains errors"* | *"unexpected EOF"* | \
-      *"not found in index"* | *"invalid data returned"* | *"is damaged"* | *"does not exist in the repository"* | *"load <index"* | *"load <snapshot"* | \
+      *"not found in index"* | *"invalid data returned"* | *"is damaged"* | *"could be damaged"* | \
+      *"does not exist in the repository"* | *"load <index"* | *"load <snapshot"* | \
       *"is not valid JSON"* | *"contained in several indexes"* | *"config cannot be loaded"*) echo corrupted ;;
     *"already locked"*) echo locked ;;
     *"ermission denied"* | *"AccessDenied"* | *"Access Denied"* | *"signature we calculated"* | *"ccess "[Kk]"ey I"[Dd]* | *"not permitted"*) echo not-allowed ;;
