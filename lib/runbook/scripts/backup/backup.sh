@@ -14,12 +14,15 @@ touch backup/mark
 find $PARTS -xdev -name '.runbook-*' -prune -o -type f -print0 | sort -z | xargs -0 -r sha256sum >backup/files 2>/tmp/hash.err || true
 case $(cat /tmp/hash.err) in *"o space left"*) give_up "$(cat /tmp/hash.err)" ;; esac
 
-code=0
+code=0 stuck=0
 restic backup --json --host "$WORKSPACE" --tag runbook --exclude '/data/*/.runbook-*' /data/workspace /data/home /data/backup \
   >/tmp/backup.json 2>/tmp/backup.err & job=$!
 while kill -0 $job 2>/dev/null; do
   sleep 1
   tail -n 1 /tmp/backup.json | sed -n 's/.*"percent_done":\([0-9.]*\).*/progress \1/p'
+  # restic 0.18.1 with one CPU can wait for ever after a write that failed for good (seen on a full disk); its word of it is the end.
+  if grep -q '^Save(.*) failed: ' /tmp/backup.err; then stuck=$((stuck + 1)); fi
+  [ $stuck -lt 10 ] || kill $job 2>/dev/null || true
 done
 wait $job || code=$?
 [ $code -eq 0 ] || [ $code -eq 3 ] || give_up "$(tail -n 5 /tmp/backup.err /tmp/backup.json)"
