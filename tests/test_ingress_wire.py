@@ -1,6 +1,7 @@
 """Probes against real servers of this process on 127.0.0.1: DNS over UDP, TLS, HTTP. Each way to fail has its own words."""
 
 import http.server
+import os
 import socket
 import ssl
 import threading
@@ -98,6 +99,19 @@ def test_a_good_certificate_passes(authority, tmp_path):
         assert certs.describe(wire.shown_certificate("127.0.0.1", port, HOST)[0]).names == (f"*.{DOMAIN}",)
         answer = wire.request(HOST, "127.0.0.1", port=port, authority=authority.certificate, headers={"Cookie": "a=b"})
         assert (answer.status, answer.body, answer.error) == (200, f"host={HOST} cookie=a=b", "")
+
+
+def test_what_the_machine_trusts_is_read_once_for_each_of_its_states(authority, tmp_path, monkeypatch):
+    store = tmp_path / "authorities.pem"
+    store.write_text(authority.certificate)
+    os.utime(store, (1, 1))
+    monkeypatch.setenv("SSL_CERT_FILE", str(store))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    with site(certs.issue(authority, [f"*.{DOMAIN}"]), tmp_path) as port:
+        assert wire.handshake("127.0.0.1", port, HOST) == "" and wire.trusting() is wire.trusting()
+        store.write_text(certs.new_authority(DOMAIN).certificate)  # no longer ours
+        os.utime(store, (2, 2))
+        assert "certificate is refused" in wire.handshake("127.0.0.1", port, HOST)
 
 
 def test_each_bad_certificate_is_refused_in_its_own_words(authority, tmp_path):

@@ -4,6 +4,7 @@ Nothing here knows of the cluster. The standard library only, so that a probe is
 """
 
 import http.client
+import os
 import random
 import socket
 import ssl
@@ -13,6 +14,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 TIMEOUT = 10
 #: Answers of a DNS server, RFC 1035 section 4.1.1 and RFC 2136 section 2.2.
@@ -102,7 +104,20 @@ def handshake(address: str, port: int, host: str, authority: str = "", timeout: 
 
 def trusting(authority: str = "") -> ssl.SSLContext:
     """A client's context that trusts this authority only, or those of the machine."""
-    return ssl.create_default_context(cadata=authority or None)
+    return ssl.create_default_context(cadata=authority) if authority else _trusting_the_machine(_changed(ssl.get_default_verify_paths().cafile))
+
+
+@lru_cache(1)
+def _trusting_the_machine(changed: float) -> ssl.SSLContext:
+    """Made once for each state of the machine's list of authorities: reading it takes some 40 ms, more than most probes."""
+    return ssl.create_default_context()
+
+
+def _changed(path: str | None) -> float:
+    try:
+        return os.stat(path or "").st_mtime
+    except OSError:
+        return 0.0
 
 
 def _believing() -> ssl.SSLContext:
