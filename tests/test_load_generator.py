@@ -40,7 +40,7 @@ def test_what_is_offered_is_achieved_and_known_latencies_come_back(url):
 
 
 def test_a_slow_target_shows_its_queue(url):
-    run = load.run(Scenario(url, (Stage("too much", 3, 60),), {"/work/50": 1}, timeout=5), say=quiet)  # 2 places: 40/s
+    run = load.run(Scenario(url, (Stage("too much", 3, 60),), {"/busy/50": 1}, timeout=5), say=quiet)  # 2 places: 40/s
     table = load.by_second(run)
     assert table["p95"].iloc[-1] > table["p95"].iloc[0] + 100  # an open model does not wait for the queue
     assert not load.by_stage(run)["good"].iloc[0]

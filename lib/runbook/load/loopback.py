@@ -2,7 +2,7 @@
 
 ``python -m runbook.load.loopback --workers 2`` prints its port and serves until its standard input closes:
 
-- ``/work/<ms>`` takes that long in one of ``workers`` places; others queue for a place, as behind Apache's workers or a CPU;
+- ``/busy/<ms>`` takes that long in one of ``workers`` places; others queue for a place, as behind Apache's workers or a CPU;
 - ``/delay/<ms>`` takes that long, for any number at once (a known latency);
 - ``/status/<number>`` answers with that status; ``/hang`` never answers; ``/`` and all else answer at once.
 """
@@ -25,7 +25,7 @@ async def serve(port: int, workers: int) -> None:
         _, verb, *rest = path.split("/")
         if verb == "delay":
             await asyncio.sleep(float(rest[0]) / 1000)
-        elif verb == "work":
+        elif verb == "busy":
             async with places:
                 await asyncio.sleep(float(rest[0]) / 1000)
         elif verb == "hang":

@@ -16,7 +16,7 @@ from runbook.load import Objective, Run, Scenario, loopback
 
 FOLDER = files("runbook") / "recordings" / "load"
 #: What the small server takes for a request, in each of its two places: 50 requests a second.
-PATHS, PLACES = {"/work/40": 1}, 2
+PATHS, PLACES = {"/busy/40": 1}, 2
 #: Seconds that a whole load takes at most, about; and each stage.
 SECONDS, STAGE_SECONDS = 10, 3
 TABLES = ("tier", "seconds", "stages")
