@@ -60,11 +60,6 @@ class Cluster:
         except NotFound:
             return None
 
-    def stays(self, kind: str, name: str, namespace: str = "") -> bool:
-        """Whether there is such an object, and it is not being deleted already."""
-        found = self.get(kind, name, namespace)
-        return found is not None and "deletionTimestamp" not in found["metadata"]
-
     def list(self, kind: str, namespace: str = "", selector: str = "", fields: str = "", page: int = PAGE,
              trim: Callable[[dict], dict] = lambda obj: obj) -> list[dict]:
         """All objects of a kind: of one namespace, or of all when it is empty. ``selector``: labels; ``fields``: fields.

@@ -7,7 +7,7 @@ from runbook.docker import RECORD, RUNTIME_CLASS, Try
 from runbook.errors import ClusterError, NotRecorded, ParameterError, RunbookError
 from runbook.facts import docker as facts
 from runbook.operations.cgroups import ensure_node, remove_node
-from runbook.operations.objects import ensure_objects
+from runbook.operations.objects import ensure_objects, stays
 from runbook.operations.policies import enforced
 from runbook.operations.together import Together
 from runbook.operations.walls import EGRESS, LEVEL, ensure_walls, remove_walls
@@ -58,7 +58,7 @@ def undo(site, wanted: Docker, delete_data: bool = False) -> Plan:
     if delete_data:
         claims = site.cluster.list("PersistentVolumeClaim", selector="app.kubernetes.io/component=docker")
         changes += [_delete(site, "PersistentVolumeClaim", c["metadata"]["name"], c["metadata"]["namespace"]) for c in claims]
-    if site.cluster.stays("Namespace", wanted.namespace):
+    if stays(site.cluster, "Namespace", wanted.namespace):
         changes.append(_delete(site, "Namespace", wanted.namespace, ""))
     return plan + plan_of(changes + remove_node(site))
 

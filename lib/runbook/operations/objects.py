@@ -43,9 +43,15 @@ def delete_objects(cluster: Cluster, objects: list[dict]) -> Plan:
     return plan_of(_delete(cluster, obj) for obj in objects)
 
 
+def stays(cluster: Cluster, kind: str, name: str, namespace: str = "") -> bool:
+    """Whether there is such an object, and it is not being deleted already."""
+    found = cluster.get(kind, name, namespace)
+    return found is not None and "deletionTimestamp" not in found["metadata"]
+
+
 def _delete(cluster: Cluster, obj: dict) -> Change | None:
     kind, meta = f"{obj['apiVersion']}/{obj['kind']}", obj["metadata"]
     namespace = meta.get("namespace", "")
-    if not cluster.stays(kind, meta["name"], namespace):
+    if not stays(cluster, kind, meta["name"], namespace):
         return None
     return Change("delete", obj["kind"], title(obj).split(" ", 1)[1], lambda: cluster.delete(kind, meta["name"], namespace))

@@ -8,7 +8,7 @@ from runbook import paths
 from runbook.cluster import quantity
 from runbook.errors import LoadError, NotFound, WaitFailed, WaitTimeout
 from runbook.facts import scaling as facts
-from runbook.operations.objects import ensure_objects
+from runbook.operations.objects import ensure_objects, stays
 from runbook.params import Load
 from runbook.plans import Change, Field, Plan, plan_of
 
@@ -37,7 +37,7 @@ def ensure_tier(site, wanted: Load) -> Plan:
 
 def undo(site, wanted: Load, delete_data: bool = False) -> Plan:
     """No release, and no namespace if nothing else lives in it. The tier keeps no data."""
-    if not site.cluster.stays("Namespace", wanted.namespace):
+    if not stays(site.cluster, "Namespace", wanted.namespace):
         return plan_of([None])
     changes = [site.helm.remove(wanted.release, wanted.namespace)]
     ours = f"sh.helm.release.v1.{wanted.release}."

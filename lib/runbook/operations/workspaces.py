@@ -8,7 +8,7 @@ from runbook.errors import RunbookError
 from runbook.facts import repositories, storage, workspaces as facts
 from runbook.gitpod import parse
 from runbook.operations.keeper import ensure_keeper, remove_keeper
-from runbook.operations.objects import delete_objects, ensure_objects
+from runbook.operations.objects import delete_objects, ensure_objects, stays
 from runbook.operations.settle import settle
 from runbook.operations.together import Together
 from runbook.params import Workspace, Workspaces
@@ -117,7 +117,7 @@ def undo(site, wanted: Workspaces, delete_data: bool = False) -> Plan:
     gone = {c.name for c in plan if c.kind == "Namespace"}
     if delete_data:
         plan += plan_of(_delete(site, "Namespace", where, "") for where in sorted(owners.keys() - gone)
-                        if site.cluster.stays("Namespace", where) and not _others(site, where, {name for name, o in there if namespace(o) == where}))
+                        if stays(site.cluster, "Namespace", where) and not _others(site, where, {name for name, o in there if namespace(o) == where}))
     plan += delete_objects(site.cluster, [keeper_binding(o) for where, o in owners.items() if where not in gone])
     return plan + (remove_keeper(site) if all(r.namespace in owners for r in site.helm.releases() if r.chart == "workspace") else Plan())
 
