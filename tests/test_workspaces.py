@@ -202,6 +202,22 @@ def test_a_new_workspace_gets_what_other_steps_set_in_its_neighbours(site):
     assert facts.table(site).set_index("name").url["shop"] == "https://shop-bob.ws.example.org"
 
 
+EMPTY = (503, 'no endpoints available for service "demo"')
+
+
+@pytest.mark.parametrize("answers, status, looks", [
+    ([(200, '{"status": "alive"}')], 200, 1),
+    ([EMPTY, EMPTY, (200, '{"status": "alive"}')], 200, 3),
+    ([EMPTY] * 9, 503, 4),
+    ([(503, "busy"), (200, "{}")], 503, 1),
+])
+def test_an_ide_whose_service_follows_a_moment_later(monkeypatch, answers, status, looks):
+    monkeypatch.setattr(facts, "SETTLING", (0, 0, 0))
+    left = list(answers)
+    found = facts.ides(SimpleNamespace(cluster=SimpleNamespace(proxy=lambda *_: left.pop(0))), wanted())
+    assert (found.status[0], len(answers) - len(left)) == (status, looks)
+
+
 def test_a_volume_that_was_enlarged_stays_so(site):
     apply(operations.ensure_workspaces(site, wanted(home="5Gi")))
     assert not operations.ensure_workspaces(site, wanted(home="1Gi"))

@@ -51,8 +51,8 @@ def password(site, owner, name):
 
 
 def address(site, owner, name):
-    """The IDE's address inside the cluster, which a single node reaches."""
-    return f"http://{site.cluster.get('Service', name, namespace(owner))['spec']['clusterIP']}:{facts.IDE_PORT}"
+    """The IDE's address inside the cluster, which a single node reaches: the pod's, for the Service's follows a moment later."""
+    return f"http://{site.cluster.get('Pod', f'{name}-0', namespace(owner))['status']['podIP']}:{facts.IDE_PORT}"
 
 
 def ready(pod):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from datetime import datetime, timezone
 
 import pandas as pd
@@ -15,6 +16,8 @@ from runbook.workspaces import OWNER, SIDECARS_CPU_MILLI, SIDECARS_MEMORY_MI, WO
 COLUMNS = ["owner", "name", "state", "age", "cpu", "memory", "storage", "url", "why"]
 SELECTOR = "app.kubernetes.io/name=workspace,app.kubernetes.io/part-of=runbook"
 IDE_PORT = 13337
+#: Seconds between looks at the IDE of a pod that has just become ready: its Service follows a moment later (seen on v1.36.2 under load).
+SETTLING = (0.5, 1, 2)
 #: From these versions on, image volumes are there unless somebody turned them off.
 #: https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes (1.35: "beta, enabled by default");
 #: containerd's release notes of 2.1.0: "Add OCI/Image Volume Source support".
@@ -125,7 +128,11 @@ def ides(site, wanted: Workspaces) -> pd.DataFrame:
     """What the IDE of each workspace answers. Columns ``owner``, ``name``, ``status`` (HTTP; 0: no answer), ``activity`` (code-server's word)."""
     rows = []
     for w in wanted.list:
-        status, body = _get(site, w.owner, w.name, IDE_PORT, "/healthz")
+        for pause in (*SETTLING, None):
+            status, body = _get(site, w.owner, w.name, IDE_PORT, "/healthz")
+            if pause is None or status != 503 or "no endpoints available" not in body:
+                break
+            time.sleep(pause)
         rows.append((w.owner, w.name, status, json.loads(body).get("status", "") if status == 200 else ""))
     return pd.DataFrame(rows, columns=["owner", "name", "status", "activity"])
 
