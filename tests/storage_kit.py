@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+from runbook import backups
 from runbook.host import Result
 
 CLASS = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "rancher.io/local-path", "reclaimPolicy": "Delete",
@@ -100,3 +101,9 @@ def workload(owner, workspace):
 def workspace(owner, name):
     """A workspace with its three volumes."""
     return [workload(owner, name), *(part(owner, name, use) for use in ("workspace", "home", "database") for part in (volume, claim))]
+
+
+def cron(owner="alice", name="demo", **status):
+    """The CronJob of a workspace's backups."""
+    return {"kind": "CronJob", "metadata": {"name": backups.job_name(name), "namespace": f"ws-{owner}", "labels": backups.labels(owner, name), "uid": "c"},
+            "spec": {"schedule": "5 3 * * *", "jobTemplate": {"spec": {}}}, "status": status}

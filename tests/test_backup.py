@@ -1,21 +1,19 @@
-"""Step 20: the objects, what Jobs told, the table, the plans, the words of the scripts."""
+"""Step 20: the objects, the plans, the copy of k3s."""
 
 import base64
 import json
-import os
 import sqlite3
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 import runbook
 from runbook import backups
 from runbook.errors import ParameterError, RunbookError
-from runbook.facts import backup as facts, backup_jobs as jobs
+from runbook.facts import backup as facts
 from runbook.operations import backup, drill, k3s_state, restore
-from storage_kit import Host, claim, site, workload, workspace
+from storage_kit import Host, cron, site, workload
 
 
 def wanted(**given):
@@ -72,164 +70,6 @@ def test_a_restore_proves_before_it_replaces():
     assert [v["hostPath"]["path"] for v in spec["volumes"] if "hostPath" in v] == ["/srv/alice/demo"]
     claims = {v["persistentVolumeClaim"]["claimName"] for v in spec["volumes"] if "persistentVolumeClaim" in v}
     assert claims == {"copy-workspace", "copy-home", "copy-database"}
-
-
-def test_the_scripts_are_all_there_and_plain_sh():
-    data = backups.scripts("alice")["data"]
-    assert {"backup.sh", "dump.sh", "fetch.sh", "k3s.sh", "lib.sh", "load.sh", "mariadb.sh", "none.sh", "replace.sh", "restic.sh"} == set(data)
-    for name, text in data.items():
-        assert subprocess.run(["sh", "-n"], input=text, text=True, capture_output=True).returncode == 0, name
-
-
-@pytest.mark.parametrize("text, kind", [  # as the programs said it on a real cluster, or as their sources have it
-    ("Fatal: wrong password or no key found", "wrong-key"),
-    ("Pack ID does not match, want 870c, got 9f09 Fatal: repository contains errors", "corrupted"),
-    ("ignoring error for /data/workspace/big: ciphertext verification failed", "corrupted"),
-    ("/data/home: tree 64c7886262c8 could not be loaded; the repository could be damaged: decrypting blob from 1527775d failed", "corrupted"),
-    ("Fatal: unable to save snapshot: write /repository/data: no space left on device", "full-disk"),
-    ("mariadb-dump: Got errno 28 on write: No space left on device", "full-disk"),
-    ("unable to create lock in backend: repository is already locked by PID 32 on backup-other", "locked"),
-    ("Fatal: create repository at /repository failed: mkdir: permission denied", "not-allowed"),
-    ("Stat: The request signature we calculated does not match the signature you provided. Check your key and signing method.", "not-allowed"),
-    ("dial tcp 127.0.0.1:9000: connect: connection refused", "unreachable"),
-    ("Fatal: failed to find snapshot: no matching ID found", "no-snapshot"),
-    ("subprocess ssh: root@10.88.99.1: Permission denied (publickey,keyboard-interactive). Fatal: unable to open repository at sftp:root@10.88.99.1:/srv: "
-     "unable to start the sftp session, error: error receiving version packet from server: unexpected EOF", "not-allowed"),
-    ("Fatal: unable to start the sftp session, error: error receiving version packet from server: unexpected EOF", "unreachable"),
-    ("something else", "failed")])
-def test_the_scripts_know_the_failures(text, kind):
-    script = (backups.SCRIPTS / "lib.sh").read_text() + '\nkind "$0"'
-    assert subprocess.run(["sh", "-c", script, text], text=True, capture_output=True).stdout.strip() == kind
-    assert kind in facts.PROBLEMS
-
-
-TRY = "Stat(<config/>) returned error, retrying after 1.3s: Stat: {}"  #: restic 0.18.1, tried against an S3 server
-OVER = "\nFatal: unable to open config file: context canceled\nIs there a repository at the following location?"
-
-
-@pytest.mark.parametrize("said, code, told", [
-    ("{}", 0, "there"),
-    ("Fatal: unable to open config file: stat /repository/config: no such file or directory\nIs there a repository at the following location?", 10, "absent"),
-    ("Fatal: wrong password or no key found", 12, "wrong-key"),
-    (TRY.format("The specified bucket does not exist.") + OVER, 143, "absent"),
-    (TRY.format("The request signature we calculated does not match the signature you provided.") + OVER, 143, "not-allowed"),
-    (TRY.format("No user exists with the provided access key ID.") + OVER, 143, "not-allowed"),
-    (TRY.format("dial tcp 127.0.0.1:17070: connect: connection refused") + OVER, 124, "unreachable"),
-    ("", 143, "unreachable")])
-def test_whether_there_is_a_repository(said, code, told):
-    texts = [(backups.SCRIPTS / name).read_text().replace(". /opt/backup/lib.sh", "") for name in ("lib.sh", "restic.sh")]
-    script = "\n".join([*texts, 'finish() { echo "$1"; exit 1; }', 'timeout() { printf "%s" "$SAID"; return "$CODE"; }',
-                        "if present; then echo there; else echo absent; fi"])
-    env = {"SAID": said, "CODE": str(code), "PATH": os.environ["PATH"]}
-    assert subprocess.run(["sh", "-c", script], text=True, capture_output=True, env=env).stdout.strip() == told
-
-
-# Reports ------------------------------------------------------------------------------------------------------------
-
-@pytest.mark.parametrize("text, code, reason, result", [
-    ('{"result":"ok","message":"","rows":3}', 0, "Completed", "ok"),
-    ('progress 0.5\n{"result":"wrong-key","message":"no"}', 1, "Error", "wrong-key"),
-    ("", 137, "Error", "interrupted"), ("", 143, "Error", "interrupted"), ("", 137, "OOMKilled", "failed"),
-    ("sort: write failed: No space left on device", 2, "Error", "full-disk"),
-    ('{"result":"ok","mess', 1, "Error", "failed"), ("", 0, "Completed", "ok")])
-def test_a_containers_last_words(text, code, reason, result):
-    assert jobs.report(text, code, reason)["result"] == result
-
-
-def told(name, **report):
-    message = json.dumps({"result": "", "message": ""} | report, separators=(",", ":"))
-    return {"name": name, "state": {"terminated": {"exitCode": 0 if report["result"] == "ok" else 1, "message": message}}}
-
-
-def job(end="Complete", uid="j", hours=1.0, owner="alice", name="demo"):
-    at = (datetime.now(UTC) - timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    status = {"startTime": at, "completionTime": at, "conditions": [{"type": end, "status": "True", "message": "because", "lastTransitionTime": at}]}
-    return {"kind": "Job", "metadata": {"name": f"backup-{name}-{uid}", "namespace": f"ws-{owner}", "uid": uid, "creationTimestamp": at,
-                                        "labels": backups.labels(owner, name)}, "status": status if end else {"startTime": at}}
-
-
-def pod(*containers, uid="j", owner="alice", name="demo", **status):
-    return {"kind": "Pod", "metadata": {"name": f"p-{uid}", "namespace": f"ws-{owner}", "creationTimestamp": "2026-11-01T00:00:00Z",
-                                        "labels": backups.labels(owner, name), "ownerReferences": [{"kind": "Job", "uid": uid}]},
-            "status": {"containerStatuses": list(containers), **status}}
-
-
-GOOD = pod(told("dump", result="ok", rows=5, tables=1),
-           told("files", result="ok", checked="10%", snapshots="aaaaaaaa 2026-11-01T00:00:00;bbbbbbbb 2026-11-02T00:00:00;",
-                summary={"snapshot_id": "bbbbbbbbcccc", "total_files_processed": 7, "total_bytes_processed": 70, "data_added": 9}))
-
-
-def test_outcomes():
-    assert jobs.outcome(job(), GOOD)["result"] == "ok" and jobs.outcome(job(), GOOD)["rows"] == 5
-    assert jobs.outcome(job("Failed"), pod(told("dump", result="ok"), told("files", result="corrupted")))["result"] == "corrupted"
-    assert jobs.outcome(job("Failed"), None) == {"seconds": 0.0, "result": "interrupted", "message": "because"}
-    late = job("Failed")
-    late["status"]["conditions"][0]["reason"] = "DeadlineExceeded"
-    assert jobs.outcome(late, None)["result"] == "too-long"
-    assert jobs.outcome(job(""), None)["result"] == "running" and jobs.outcome(job(), None)["result"] == "ended"
-
-
-@pytest.mark.parametrize("status, result", [
-    ({"conditions": [{"type": "PodScheduled", "status": "False", "message": 'persistentvolumeclaim "demo-home" not found'}]}, "claim-gone"),
-    ({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes: insufficient cpu"}]}, ""),
-    ({"initContainerStatuses": [{"name": "dump", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]}, "image"),
-    ({"initContainerStatuses": [{"name": "dump", "state": {"waiting": {"reason": "PodInitializing"}}}]}, "")])
-def test_why_a_pod_never_begins(status, result):
-    assert jobs.stuck({"status": status})[0] == result
-
-
-def cron(owner="alice", name="demo", **status):
-    return {"kind": "CronJob", "metadata": {"name": backups.job_name(name), "namespace": f"ws-{owner}", "labels": backups.labels(owner, name), "uid": "c"},
-            "spec": {"schedule": "5 3 * * *", "jobTemplate": {"spec": {}}}, "status": status}
-
-
-def row(*objects, **given):
-    return facts.state(site([workload("alice", "demo"), *objects]), wanted(**given)).iloc[0]
-
-
-def test_the_table_tells_the_last_good_backup_and_the_last_result():
-    found = row(cron(), job(), GOOD)
-    assert (found.result, found.snapshot, found.files, found.rows, found.kept, found.remark) == ("ok", "bbbbbbbb", 7, 5, 2, "")
-    found = row(cron(), job(hours=5), GOOD, job("Failed", "k"), pod(told("files", result="full-disk", message="no room"), uid="k"))
-    assert (found.result, found.snapshot, found.remark) == ("full-disk", "bbbbbbbb", "no room") and found.age_hours > 4
-
-
-def test_the_table_tells_what_is_amiss():
-    assert row(cron()).remark == "never backed up" and row().remark == "not scheduled"
-    assert row(cron(), job(hours=30), GOOD).remark == "older than 26 h" and row(cron(), job(hours=30), GOOD, overdue_hours=31).remark == ""
-    assert row(cron(lastSuccessfulTime=job()["status"]["completionTime"])).result == "ok"
-    gone = facts.state(site([cron("bob", "old")]), wanted()).iloc[0]
-    assert (gone.workspace, gone.remark) == ("old", facts.GONE)
-
-
-def test_snapshots_are_told_newest_first():
-    here = site([GOOD])
-    assert list(facts.snapshots(here, "alice", "demo").snapshot) == ["bbbbbbbb", "aaaaaaaa"] and facts.snapshots(here, "bob", "x").empty
-
-
-@pytest.mark.parametrize("count", [1, 50])
-def test_the_facts_ask_as_often_for_fifty_workspaces_as_for_one(count):
-    here = site([o for i in range(count) for o in (*workspace(f"o{i}", "demo"), cron(f"o{i}"), job(uid=str(i), owner=f"o{i}"))])
-    assert len(facts.state(here, wanted())) == count and here.cluster.calls == 4
-    facts.without_claims(here, wanted())
-    assert here.cluster.calls == 6
-
-
-def test_a_workspace_without_a_claim_is_named():
-    assert facts.without_claims(site(workspace("alice", "demo")), wanted()) == []
-    objects = [o for o in workspace("alice", "demo") if not (o["kind"] == "PersistentVolumeClaim" and o["metadata"]["name"] == "demo-home")]
-    assert facts.without_claims(site(objects), wanted()) == ["alice/demo: home"]
-    assert facts.without_claims(site([*objects, claim("alice", "demo", "home", phase="Lost")]), wanted()) == ["alice/demo: home"]
-
-
-def test_a_copy_on_the_same_disk_is_called_that():
-    df = "head\n/dev/vda 10 5 5 10 5\n"
-    config = {"kind": "ConfigMap", "metadata": {"name": "local-path-config", "namespace": "kube-system"},
-              "data": {"config.json": '{"nodePathMap":[{"paths":["/volumes"]}]}'}}
-    here = site([config], Host({"/volumes", "/srv"}, {"df": df, "stat": "abc\n"}))
-    assert "not the loss of the disk" in facts.place(here, wanted(repository="/srv/backup")).survives[0]
-    assert "if it lies elsewhere" in facts.place(site(), wanted(repository="s3:https://s3.example.org/b")).survives[0]
-    assert "not known" in facts.place(site(), wanted(repository="/srv/backup")).survives[0]
 
 
 # Plans --------------------------------------------------------------------------------------------------------------

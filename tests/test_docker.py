@@ -1,19 +1,15 @@
-"""Docker inside workspaces: what a try means, which mode is chosen, what the node and the releases are brought to."""
+"""Docker inside workspaces: what a try means, which mode is chosen, what the releases are brought to."""
 
 import json
-import tomllib
 
 import pytest
-import yaml
 
 import runbook
 from runbook import docker, plans
-from runbook.attempts import containers, settle, table
 from runbook.docker import Try
-from runbook.errors import ClaimRefuted, Forbidden, ParameterError, RunbookError, WaitFailed, WaitTimeout
+from runbook.errors import Forbidden, ParameterError, RunbookError, WaitFailed, WaitTimeout
 from runbook.facts import docker as facts
-from runbook.host import Result
-from runbook.operations import cgroups, docker as operations, policies
+from runbook.operations import docker as operations, policies
 from runbook.operations.workspaces import ensure_workspaces
 from runbook.plans import Change
 
@@ -33,6 +29,10 @@ RAN = "cgroup=v1\ncgroup_writable=yes\nkernel=6.18.44\nuid_map=0 0 4294967295\nd
 
 def wanted(**keys):
     return runbook.section("docker", keys)
+
+
+def names(plan):
+    return [c.title for c in plan]
 
 
 # -- tries ---------------------------------------------------------------------
@@ -136,83 +136,6 @@ def test_a_try_counts_for_one_kernel_runtime_and_image():
 def test_bad_parameters_are_refused(keys):
     with pytest.raises(ParameterError):
         wanted(**keys)
-
-
-# -- the node ------------------------------------------------------------------
-
-
-class Server:
-    """A k3s server in memory."""
-
-    def __init__(self, **files):
-        self.files, self.ran = files, []
-
-    def read(self, path):
-        return self.files.get(path)
-
-    def exists(self, path):
-        return path in self.files
-
-    def mode(self, path):
-        return 0o644 if path in self.files else None
-
-    def write(self, path, text, mode=0o644):
-        self.files[path] = text
-
-    def remove(self, path):
-        self.files.pop(path, None)
-
-    def run(self, argv, **_):
-        self.ran.append(argv)
-        return Result(tuple(argv), 0, "")
-
-
-IMPORTS = f'version = 3\nimports = ["{cgroups.CONTAINERD}/config-v3.toml.d/*.toml"]\n  SystemdCgroup = true\n'
-
-
-def place(site, rendered, v2=True, **files):
-    """The rehearsal's cluster on that server."""
-    site.host = Server(**({cgroups.RENDERED: rendered} if rendered else {}), **({cgroups.CGROUP_V2: "cpu"} if v2 else {}), **files)
-    return site
-
-
-def names(plan):
-    return [c.title for c in plan]
-
-
-@pytest.mark.parametrize(("rendered", "v2", "keys", "titles"), [
-    ("", True, {}, []),  # not our k3s
-    (IMPORTS, False, {}, [f"create File {cgroups.KUBELET}", "run Command systemctl restart k3s"]),  # containerd refuses the setting on v1
-    ("version = 2\n", True, {}, [f"create File {cgroups.KUBELET}", "run Command systemctl restart k3s"]),
-    (IMPORTS, True, {"mode": "privileged", "allow_privileged": True}, [f"create File {cgroups.KUBELET}", "run Command systemctl restart k3s"]),
-    (IMPORTS, True, {}, [f"create File {cgroups.KUBELET}", f"create File {cgroups.DROP_IN}", "run Command systemctl restart k3s",
-                         "create RuntimeClass runbook-docker"]),
-    ("version = 3\n", True, {}, [f"create File {cgroups.KUBELET}", f"create File {cgroups.TEMPLATE}", "run Command systemctl restart k3s",
-                                 "create RuntimeClass runbook-docker"]),
-])
-def test_what_a_node_needs(site, rendered, v2, keys, titles):
-    place(site, rendered, v2)
-    assert names(cgroups.ensure_node(site, wanted(**keys))) == titles
-    plans.apply(cgroups.ensure_node(site, wanted(**keys)), "apply")
-    assert not cgroups.ensure_node(site, wanted(**keys))  # a second run finds nothing to do
-    plans.apply(plans.plan_of(cgroups.remove_node(site)), "apply")
-    assert set(site.host.files) <= {cgroups.RENDERED, cgroups.CGROUP_V2}
-
-
-def test_a_template_of_the_operators_own_is_kept(site):
-    place(site, "version = 3\n", **{cgroups.TEMPLATE: cgroups.BASE + "[mine]\n"})
-    plans.apply(cgroups.ensure_node(site, wanted()), "apply")
-    assert site.host.files[cgroups.TEMPLATE].startswith(cgroups.BASE + "[mine]\n") and not cgroups.ensure_node(site, wanted())
-    plans.apply(plans.plan_of(cgroups.remove_node(site)), "apply")
-    assert site.host.files[cgroups.TEMPLATE] == cgroups.BASE + "[mine]\n"
-
-
-@pytest.mark.parametrize("systemd", [True, False])
-def test_the_handlers_settings(systemd):
-    runtimes = tomllib.loads(cgroups.handler(systemd))["plugins"]["io.containerd.cri.v1.runtime"]["containerd"]["runtimes"]
-    assert runtimes == {"runbook-docker": {"runtime_type": "io.containerd.runc.v2", "cgroup_writable": True, "options": {"SystemdCgroup": systemd}}}
-    assert cgroups.runtime_class()["handler"] in runtimes
-    assert yaml.safe_load(cgroups.kubelet(4096))["podPidsLimit"] == 4096
 
 
 # -- the daemons ---------------------------------------------------------------
@@ -320,52 +243,6 @@ def test_a_full_node_says_nothing_of_a_mode(site, monkeypatch):
 ])
 def test_why_a_container_will_not_start(site, status, told):
     assert operations._refused(site, {"metadata": {"name": "p", "namespace": "default"}, "status": status}) == told
-
-
-# -- attempts ------------------------------------------------------------------
-
-OUTER = "4:memory:/kubepods/pod1/c\n1:cpu:/kubepods/pod1/c\n0::/kubepods/pod1/c\n--\n"
-
-
-@pytest.mark.parametrize(("text", "within"), [
-    (OUTER + "4:memory:/kubepods/pod1/c/docker/x\n1:cpu:/kubepods/pod1/c/docker/x\n0::/kubepods/pod1/c\n", True),
-    (OUTER + "4:memory:/docker/x\n1:cpu:/kubepods/pod1/c/docker/x\n", False),
-    (OUTER + "4:memory:/kubepods/pod1/cc/docker/x\n", False),
-    ("0::/init\n--\n0::/docker/x\n", True), ("0::/init\n--\n0::/../other/docker/x\n", False), ("", False), (OUTER, False),
-])
-def test_limits_hold_for_what_lies_below(text, within):
-    assert containers.lies_within(text) is within
-
-
-@pytest.mark.parametrize(("image", "name"), [("docker.io/library/php:8.2-apache", "php:8.2-apache"), ("docker.io/team/x:1", "team/x:1"),
-                                             ("ghcr.io/team/x:1", "ghcr.io/team/x:1")])
-def test_names_that_a_mirror_serves(image, name):
-    assert containers.short(image) == name
-
-
-def test_a_failed_pull_says_the_setting():
-    row = containers._row("pull", [Result(("docker",), 1, "", "Error response from daemon: toomanyrequests: You have reached your pull rate limit.")])
-    assert row[1] is False and "docker.mirror" in row[2]
-
-
-def test_the_sample_is_a_compose_file():
-    sample = yaml.safe_load((containers.SAMPLE / "compose.yaml").read_text())
-    assert set(sample["services"]) == {"web", "db"} and sample["services"]["web"]["depends_on"] == ["db"]
-
-
-def claims(capsys):
-    return [line.split(":")[0] for line in capsys.readouterr().out.splitlines() if line]
-
-
-def test_a_claim_by_an_attempt(site, capsys):
-    rows = table([("good", True, "it runs", ""), ("bad", False, "no", ""), ("heard", True, "", "replayed")])
-    settle(site, rows, "good", "good works", "mend it")
-    settle(site, rows, "heard", "heard works", "mend it")
-    settle(site, rows, "left out", "left out works", "mend it")
-    settle(site, None, "good", "good works", "mend it", absent="no Docker")
-    assert claims(capsys) == ["✔ proven", "– not shown", "– not shown", "– not shown"]
-    with pytest.raises(ClaimRefuted, match="mend it; seen: no"):
-        settle(site, rows, "bad", "bad works", "mend it")
 
 
 def test_policies_are_tried_with_a_control():

@@ -16,7 +16,7 @@ from runbook.workspaces import OWNER, SIDECARS_CPU_MILLI, SIDECARS_MEMORY_MI, WO
 COLUMNS = ["owner", "name", "state", "age", "cpu", "memory", "storage", "url", "why"]
 SELECTOR = "app.kubernetes.io/name=workspace,app.kubernetes.io/part-of=runbook"
 IDE_PORT = 13337
-#: Seconds between looks at the IDE of a pod that has just become ready: its Service follows a moment later (seen on v1.36.2 under load).
+#: Seconds between looks at a pod that has just become ready: its Service follows a moment later (seen on v1.36.2 under load).
 SETTLING = (0.5, 1, 2)
 #: From these versions on, image volumes are there unless somebody turned them off.
 #: https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes (1.35: "beta, enabled by default");
@@ -128,11 +128,7 @@ def ides(site, wanted: Workspaces) -> pd.DataFrame:
     """What the IDE of each workspace answers. Columns ``owner``, ``name``, ``status`` (HTTP; 0: no answer), ``activity`` (code-server's word)."""
     rows = []
     for w in wanted.list:
-        for pause in (*SETTLING, None):
-            status, body = _get(site, w.owner, w.name, IDE_PORT, "/healthz")
-            if pause is None or status != 503 or "no endpoints available" not in body:
-                break
-            time.sleep(pause)
+        status, body = _get(site, w.owner, w.name, IDE_PORT, "/healthz")
         rows.append((w.owner, w.name, status, json.loads(body).get("status", "") if status == 200 else ""))
     return pd.DataFrame(rows, columns=["owner", "name", "status", "activity"])
 
@@ -266,7 +262,12 @@ def _usage(site, where: str) -> list[dict]:
 
 
 def _get(site, owner: str, name: str, port: int, path: str) -> tuple[int, str]:
-    try:
-        return site.cluster.proxy(namespace(owner), name, port, path)
-    except ClusterError:
-        return 0, ""
+    """A page of a workspace's Service: status (0: no answer) and body."""
+    for pause in (*SETTLING, None):
+        try:
+            status, body = site.cluster.proxy(namespace(owner), name, port, path)
+        except ClusterError:
+            return 0, ""
+        if pause is None or status != 503 or "no endpoints available" not in body:
+            return status, body
+        time.sleep(pause)

@@ -6,8 +6,7 @@ if ! present; then
   created=true
 fi
 restic unlock >/dev/null 2>&1 || true
-said=$(restic backup --json --host k3s --tag runbook /data/k3s 2>&1) || give_up "$said"
-summary=$(printf '%s\n' "$said" | grep '"message_type":"summary"') || give_up "$said"
+back_up --host k3s /data/k3s
 said=$(restic forget --host k3s --group-by host --keep-last 3 --keep-daily "$KEEP_DAILY" --prune 2>&1) || give_up "$said"
 said=$(restic check --read-data-subset="$CHECK" 2>&1) || give_up "$said"
 finish ok "backed up and checked" "\"created\":$created,\"checked\":\"$CHECK\",\"summary\":$summary"

@@ -37,3 +37,22 @@ unlock() {
   done
   if [ $others -eq 0 ]; then restic unlock --remove-all >/dev/null 2>&1 || true; else restic unlock >/dev/null 2>&1 || true; fi
 }
+
+# back_up ARGUMENT...: a snapshot, with its progress; leaves restic's $summary. All that is less than whole ends here.
+back_up() {
+  code=0 stuck=0
+  restic backup --json --tag runbook "$@" >/tmp/backup.json 2>/tmp/backup.err & job=$!
+  while kill -0 $job 2>/dev/null; do
+    sleep 1
+    tail -n 1 /tmp/backup.json | sed -n 's/.*"percent_done":\([0-9.]*\).*/progress \1/p'
+    # restic 0.18.1 with one CPU can wait for ever after a write that failed for good (seen on a full disk); its word of it is the end.
+    if grep -q '^Save(.*) failed: ' /tmp/backup.err; then stuck=$((stuck + 1)); fi
+    [ $stuck -lt 10 ] || kill $job 2>/dev/null || true
+  done
+  wait $job || code=$?
+  [ $code -eq 0 ] || [ $code -eq 3 ] || give_up "$(tail -n 5 /tmp/backup.err /tmp/backup.json)"
+  summary=$(grep '"message_type":"summary"' /tmp/backup.json) || give_up "$(cat /tmp/backup.err)"
+  # 3 says that files of the source were not read. restic says so, too, of the last snapshot's folders in a damaged repository.
+  lost=$(grep -m 1 'repository could be damaged' /tmp/backup.err) && give_up "$lost"
+  [ $code -eq 0 ] || finish incomplete "some files could not be read: $(tail -n 3 /tmp/backup.err)" "\"summary\":$summary"
+}
