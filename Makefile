@@ -19,7 +19,7 @@ test: $(VENV)/ready  ## all tests that this machine can run
 	@"$(BIN)/python" -m pytest $(ARGS)
 
 jupyter: $(VENV)/ready  ## step through the notebooks in JupyterLab; runbook close turns it into a run of the journal
-	@folder=$$("$(BIN)/runbook" draft --params "$(PARAMS)" --quiet) && "$(BIN)/jupyter" lab "$$folder"
+	@folder=$$("$(BIN)/runbook" draft --params "$(PARAMS)" --quiet) && "$(BIN)/jupyter" lab $(ARGS) "$$folder"
 
 record: $(VENV)/ready  ## take the rehearsal's recordings anew from the cluster of KUBECONFIG
 	@"$(BIN)/python" -m runbook.rehearsal.record --kubeconfig "$(KUBECONFIG)" --params params/rehearsal.yaml

@@ -1,6 +1,6 @@
 import pytest
 
-from runbook import checks, plans, secrets
+from runbook import checks, secrets
 from runbook.errors import ClaimRefuted, ParameterError
 from runbook.plans import Change, Field, Plan, apply, diff, plan_of
 

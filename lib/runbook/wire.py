@@ -104,20 +104,16 @@ def handshake(address: str, port: int, host: str, authority: str = "", timeout: 
 
 def trusting(authority: str = "") -> ssl.SSLContext:
     """A client's context that trusts this authority only, or those of the machine."""
-    return ssl.create_default_context(cadata=authority) if authority else _trusting_the_machine(_changed(ssl.get_default_verify_paths().cafile))
+    store = ssl.get_default_verify_paths().cafile  # None if this machine has no such file
+    if authority or not store:
+        return ssl.create_default_context(cadata=authority or None)
+    return _trusting_the_machine(store, os.stat(store).st_mtime_ns)
 
 
 @lru_cache(1)
-def _trusting_the_machine(changed: float) -> ssl.SSLContext:
+def _trusting_the_machine(store: str, changed: int) -> ssl.SSLContext:
     """Made once for each state of the machine's list of authorities: reading it takes some 40 ms, more than most probes."""
     return ssl.create_default_context()
-
-
-def _changed(path: str | None) -> float:
-    try:
-        return os.stat(path or "").st_mtime
-    except OSError:
-        return 0.0
 
 
 def _believing() -> ssl.SSLContext:

@@ -15,9 +15,8 @@ import tempfile
 import time
 
 import runbook
-from runbook.facts import storage
 from runbook.operations import backup, restore, workspaces
-from runbook.operations.released import remove
+from runbook.operations.released import remove_all
 
 OWNER, NAME = "stor1", "bench"
 WHERE, KEYS = f"ws-{OWNER}", "ws-stor-bench-keys"
@@ -95,9 +94,7 @@ def inside(site, command: str, sql: bool = False, timeout: float = 120) -> str:
 def clear(site) -> None:
     for change in workspaces.delete(site, NAME, OWNER):
         change.perform()
-    for row in storage.volumes(site).itertuples():
-        if row.volume and row.claim.startswith(f"{WHERE}/{NAME}-"):
-            remove(site, row.volume)
+    remove_all(site, WHERE)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from bench_workspace import SIZES, answers
 
 import runbook
 from runbook.operations import workspaces as operations
+from runbook.operations.released import remove_all
 from runbook.operations.settle import settle
 from runbook.plans import apply
 from runbook.workspaces import namespace
@@ -50,6 +51,7 @@ def main() -> int:
                 by_scale.append(started(site, lambda: site.cluster.scale("StatefulSet", NAME, namespace(OWNER), 1)))
         finally:
             apply(operations.delete(site, NAME, OWNER), "apply")
+            remove_all(site, namespace(OWNER))
     said = [f"{statistics.median(found):.1f} s ({min(found):.1f}–{max(found):.1f})" for found in (by_us, by_scale)]
     print(f"bench_warm_start: `workspace start` to IDE {said[0]}; a bare scale to IDE {said[1]}; median of {ROUNDS} rounds "
           f"in turn, images and volumes there, load average {os.getloadavg()[0]:.1f}")

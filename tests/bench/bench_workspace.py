@@ -17,6 +17,7 @@ from contextlib import redirect_stdout
 
 import runbook
 from runbook.operations import workspaces as operations
+from runbook.operations.released import remove_all
 from runbook.plans import apply
 from runbook.workspaces import namespace
 
@@ -80,6 +81,7 @@ def by_runbook(site, wanted) -> float:
     took = time.monotonic() - started
     making.join()
     apply(operations.delete(site, "demo", OWNER), "apply")
+    remove_all(site, namespace(OWNER))
     return took
 
 

@@ -7,9 +7,8 @@ import pytest
 import runbook
 from runbook.backups import repository
 from runbook.errors import RunbookError
-from runbook.facts import storage
 from runbook.operations import backup, workspaces
-from runbook.operations.released import remove
+from runbook.operations.released import remove_all
 from runbook.operations.storage import ensure_storage
 from runbook.workspaces import namespace
 
@@ -46,9 +45,7 @@ class Lab:
             self.site.cluster.delete("Namespace", where)
         for where in spaces:
             self.site.cluster.wait("Namespace", where, until=lambda o: o is None, timeout=120, what="the namespace to be gone")
-        for row in storage.volumes(self.site).itertuples():
-            if row.volume and row.claim.split("/")[0] in spaces:
-                remove(self.site, row.volume)
+        remove_all(self.site, *spaces)
 
     def wanted(self, **more):
         return runbook.section("backup", {

@@ -7,6 +7,7 @@ import git_server
 import runbook
 from runbook.facts import workspaces as facts
 from runbook.operations import workspaces as operations
+from runbook.operations.released import remove_all
 from runbook.plans import apply
 from runbook.workspaces import namespace
 
@@ -34,6 +35,7 @@ def unmake(site, *owners):
             apply(operations.delete(site, name, owner), "apply")
         site.cluster.delete("Namespace", namespace(owner))
         gone(site, "Namespace", namespace(owner))
+        remove_all(site, namespace(owner))
 
 
 def gone(site, kind, name, where="", timeout=120):

@@ -9,7 +9,7 @@ from runbook.errors import BackupFailed, NotRecorded
 from runbook.facts import storage
 from runbook.facts.backup import HERE, PROBLEMS
 from runbook.operations import backup, restore, workspaces
-from runbook.operations.released import remove
+from runbook.operations.released import remove_all
 from runbook.params import Backup, Workspace, Workspaces
 from runbook.plans import Change, Plan
 from runbook.workspaces import namespace
@@ -165,6 +165,4 @@ def clear(site) -> None:
     if site.cluster.get("Namespace", WHERE):
         site.cluster.delete("Namespace", WHERE)
     site.cluster.wait("Namespace", WHERE, until=lambda obj: obj is None, timeout=180, what=f"namespace {WHERE} to be gone")
-    for row in _volumes(site):
-        if row.volume:
-            remove(site, row.volume)
+    remove_all(site, WHERE)

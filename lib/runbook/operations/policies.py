@@ -19,9 +19,9 @@ def enforced(site, where: str, image: str, tries: int = 20) -> str:
             cluster.delete("Pod", pod["metadata"]["name"], where)
             cluster.wait("Pod", pod["metadata"]["name"], where, until=lambda obj: obj is None, timeout=60, what="the last try's pod to be gone")
             cluster.apply(pod)
-        for pod in pods:
-            server = cluster.wait("Pod", pod["metadata"]["name"], where, until=_ready, fail_on=_ended, timeout=120, what="the try of policies")
-            address = server["status"]["podIP"] if pod is pods[0] else address
+        server, _ = [cluster.wait("Pod", pod["metadata"]["name"], where, until=_ready, fail_on=_ended, timeout=120, what="the try of policies")
+                     for pod in pods]
+        address = server["status"]["podIP"]
         if not any(_connects(cluster, where, address) for _ in range(tries)):
             return "not known: two pods do not reach each other without any policy"
         cluster.apply(forbid(where))

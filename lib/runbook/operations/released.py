@@ -129,6 +129,13 @@ def remove(site, volume: str) -> None:
                       fail_on=lambda v: v.get("status", {}).get("message", "") if v.get("status", {}).get("phase") == "Failed" else "")
 
 
+def remove_all(site, *spaces: str) -> None:
+    """Every volume that claims of these namespaces have or had, with its data: for scratch workspaces, whose class may keep volumes."""
+    for row in facts.volumes(site).itertuples():
+        if row.volume and row.claim.split("/")[0] in spaces:
+            remove(site, row.volume)
+
+
 def _volume(table, name: str):
     found = [row for row in table.itertuples() if row.volume == name]
     if not found:

@@ -21,7 +21,7 @@ from runbook.operations import workspaces as operations
 from runbook.params import Load, Workspace, Workspaces
 from runbook.paths import charts
 from runbook.performance.measured import Missing
-from runbook.plans import Plan, plan_of
+from runbook.plans import Plan
 from runbook.plots import Drawing
 from runbook.workspaces import chart_values, namespace, volume_sizes
 
