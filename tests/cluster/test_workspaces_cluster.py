@@ -119,7 +119,7 @@ def test_gp(site, shop):
     assert {line.split()[0] for line in listed.splitlines()} >= {"80", "3306", "13337"}
     sh(site, "(sleep 1; php -S 0.0.0.0:8001 >/dev/null 2>&1 &); gp ports await 8001")
     domain = site.helm.release(SHOP, f"ws-{OWNER}").values.get("domain")  # step 05 may have run on this cluster
-    assert (f"https://{SHOP}-{OWNER}.{domain}\n" if domain else "no URL yet") in sh(site, "gp url 2>&1", check=False)
+    assert (f"https://{SHOP}-{OWNER}.ws.{domain}\n" if domain else "no URL yet") in sh(site, "gp url 2>&1", check=False)
     assert "is not a port" in sh(site, "gp ports await x 2>&1", check=False)
 
 
